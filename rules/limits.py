@@ -1,0 +1,35 @@
+"""Every limit of the service's language and state, with its unit and why it stands. Errors quote these."""
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+
+# Events (contract §1)
+EVENT_ID_CHARS_MAX = 128
+CUSTOMER_ID_CHARS_MAX = 128
+EVENT_BYTES_MAX = 256 * 1024
+EVENT_TYPE_CHARS_MAX = 64  # [a-z][a-z0-9_]{0,63}
+EVENT_FUTURE_MS_MAX = 5 * 60_000  # ahead of the clock; it then waits until its own time
+EVENT_AGE_MS_MAX = 3653 * DAY_MS  # default of the archive's retention: ten years
+AMOUNT_MAX = 10**12  # |value|; what is larger is left out of sums like a value of the wrong type
+
+# Remembering ids (contract §1)
+DEDUP_MS = 72 * HOUR_MS  # of log time, exclusive
+DEDUP_IDS_MAX = 512  # a customer's newest in the log
+
+# Aggregates (contract §2, Caps): what is older is kept as sums per UTC day, and says `approximate`
+SERIES_ENTRIES_MAX = 4096
+DISTINCT_VALUES_MAX = 1000
+
+# Documents (contract §2, Documents)
+DOCUMENT_DEPTH_MAX = 10
+DOCUMENT_NODES_MAX = 200
+DOCUMENT_BYTES_MAX = 1024 * 1024
+LIST_VALUES_MAX = 10_000
+PATTERN_CHARS_MAX = 1024
+SEGMENTS_MAX = 1000  # configurable
+SEGMENT_ID_CHARS_MAX = 64
+MISTAKES_TOLD_MAX = 100  # of one document; the rest is counted
+
+# Judging
+FORECAST_STEPS_MAX = 64  # contract §3: `leaves_at`/`enters_at` are absent where so many steps did not tell
+WHY_LEAVES_MAX = 20
