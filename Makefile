@@ -1,0 +1,44 @@
+# Everything a developer runs. `make` alone prints this list.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := rules consumers service tests benchmarks
+
+.PHONY: help install run demo test test-long check format bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## make .venv with the `segmentd` command in it (needs only python3 >= 3.11)
+
+$(VENV)/.installed: pyproject.toml constraints.txt scripts/install
+	@scripts/install $(VENV)
+	@touch $@
+
+run: install ## the whole service here, with sample segments and live sample traffic
+	@$(BIN)/segmentd up --sample
+
+demo: install ## play the packaged sample shop through the whole service, print the result, end
+	@$(BIN)/segmentd demo
+
+test: install ## all tests but the long ones
+	$(BIN)/python -m pytest -q
+
+test-long: install ## the tests that take minutes: thousands of random documents, kill -9, storms
+	$(BIN)/python -m pytest -q -m long
+
+check: install ## style, types, and which way imports run
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: install ## put the code in its one form
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: install ## CPU per event, as ratios to a floor measured in the same run
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what was made here (not .segmentd, which holds data)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

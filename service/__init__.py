@@ -1,0 +1,1 @@
+"""The edge and the composition root: HTTP, command line, settings."""

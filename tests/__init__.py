@@ -1,0 +1,1 @@
+"""Tests mirror the code they test; `tests/fundamentals` is the part to read first."""
