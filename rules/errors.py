@@ -42,7 +42,7 @@ class Mistake:
 
 
 class SegmentInvalid(SegmentdError):
-    """A document is refused whole. `mistakes` are the first of them, in the author's order; `total` counts all."""
+    """A document is refused whole. `mistakes` are the first of them, in the order found; `total` counts all."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         everything = tuple(mistakes)

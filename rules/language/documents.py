@@ -23,9 +23,9 @@ class Duration:
     text: str = field(default="", compare=False)  # as written: "30d"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Test:
-    """One operator with its operand.
+    """One operator with its operand. `eq: 1`, `eq: "1"` and `eq: true` are three different tests, `1` and `1.0` one.
 
     Operands by operator: `eq ne` Scalar · `in not_in` tuple of Scalar · `gt gte lt lte` number or string (Duration
     under `since_first`/`since_last`) · `contains starts_with ends_with` Scalar/str · `matches` str (RE2) · `exists`
@@ -36,6 +36,17 @@ class Test:
 
     op: str
     operand: Scalar | tuple[Scalar, ...] | Duration | Comparison
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Test) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        """What makes two tests the same; Python alone would call `True` and `1` equal."""
+        values = self.operand if isinstance(self.operand, tuple) else (self.operand,)
+        return self.op, self.operand, tuple(isinstance(value, bool) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
