@@ -1,1 +1,1 @@
-"""What reads the log: the log itself, the state it becomes, and the evaluator between them."""
+"""What reads a log: the log itself, the state kept from it, and the evaluator between the two."""

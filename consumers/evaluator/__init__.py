@@ -1,0 +1,6 @@
+"""One owner a partition: the loop that turns records of the log into transitions of the feed."""
+
+from consumers.evaluator.evaluator import Evaluator, Settings
+from consumers.evaluator.metrics import Metrics, NullMetrics
+
+__all__ = ["Evaluator", "Metrics", "NullMetrics", "Settings"]

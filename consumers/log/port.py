@@ -1,0 +1,79 @@
+"""The log as the rest of the service sees it: append, read from an offset, trim behind every reader.
+
+Kafka and Redis Streams both fit: an offset is an integer that grows within its partition and says nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+Offset = int
+"""A record's place in its partition: comparable within it, opaque otherwise (below 2^63)."""
+
+START: Offset = -1
+"""Before every record: reading from here begins with the oldest that is kept."""
+
+
+class Record(NamedTuple):
+    """One record read. `timestamp_ms` is what the log stamped on it: the only clock there is."""
+
+    partition: int
+    offset: Offset
+    timestamp_ms: int
+    payload: bytes
+
+
+class Appended(NamedTuple):
+    """Where the log put a record, and the time it stamped on it."""
+
+    partition: int
+    offset: Offset
+    timestamp_ms: int
+
+
+class Bounds(NamedTuple):
+    """The oldest and the newest record that a partition keeps; None where it holds none.
+
+    `last` stays what it was when everything has been trimmed, so a lag of 0 can still be told.
+    """
+
+    first: Appended | None
+    last: Offset
+
+
+class Log(Protocol):
+    """One log of a fixed number of partitions. Every call may raise `rules.errors.Unavailable`."""
+
+    @property
+    def partitions(self) -> int: ...
+
+    async def append(self, records: Sequence[tuple[int, bytes]]) -> list[Appended]:
+        """Write (partition, payload) pairs, in order within a partition; answers in the order given.
+
+        Returns only when all are durable (one wait for the whole batch). Raises Unavailable when that could not be
+        had: some may have been written all the same, so the sender repeats (event ids make that harmless).
+        """
+        ...
+
+    async def append_own(self, records: Sequence[tuple[int, bytes]]) -> list[Appended]:
+        """The same for the service's own ticks: ordered before what follows from them, but not waited for."""
+        ...
+
+    async def read(self, positions: Mapping[int, Offset], records_max: int, wait_ms: int) -> list[Record]:
+        """What comes after `positions` (partition -> offset last read), per partition in log order.
+
+        At most `records_max` a partition; waits up to `wait_ms` (0: not at all) when there is nothing.
+        """
+        ...
+
+    async def bounds(self) -> list[Bounds]:
+        """The ends of every partition."""
+        ...
+
+    async def trim(self, behind: Mapping[int, Offset]) -> int:
+        """Drop what retention no longer keeps, but never a record after `behind` (the slowest reader's position).
+
+        A partition that is not named is left alone. Returns how many records went (an estimate will do).
+        """
+        ...
