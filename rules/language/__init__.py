@@ -1,1 +1,6 @@
 """The segment language: a document is parsed, checked and put into words here (planned in `rules.plan`)."""
+
+from rules.language.parse import parse_document
+from rules.language.yaml import load_json, load_yaml, load_yaml_all
+
+__all__ = ["load_json", "load_yaml", "load_yaml_all", "parse_document"]
