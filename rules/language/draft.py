@@ -10,7 +10,7 @@ from rules.limits import DOCUMENT_DEPTH_MAX, DOCUMENT_NODES_MAX, PATH_CHARS_MAX
 
 
 class Draft:
-    """Collects every mistake of one document; `timezone` turns dates into instants, `segment_id` finds self references."""
+    """Collects every mistake of one document. `timezone`: of its dates; `segment_id`: "" where it is wrong."""
 
     __slots__ = ("_nodes", "_seen", "mistakes", "segment_id", "timezone")
 

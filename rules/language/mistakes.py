@@ -2,84 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from typing import Any
 
+from rules.language.hints import listed, nearest, shown, unknown
 from rules.limits import (
     DOCUMENT_DEPTH_MAX,
     DOCUMENT_NODES_MAX,
     DURATION_YEARS_MAX,
+    EVENT_TYPE_CHARS_MAX,
     INTEGER_MAX,
     LIST_VALUES_MAX,
     PATH_CHARS_MAX,
     PATTERN_CHARS_MAX,
+    SEGMENT_ID_CHARS_MAX,
 )
-
-_WORD_CHARS_MAX = 64  # of what the author wrote, as far as it is repeated and compared with what is known
-_SHOWN_MAX = 24  # names listed in one message
-
-# What people write who know another language; close spelling does not find these.
-_MEANT = {
-    "=": "eq", "==": "eq", "equals": "eq", "is": "eq", "equal": "eq",
-    "!=": "ne", "<>": "ne", "not": "ne", "is_not": "ne", "neq": "ne", "not_equals": "ne",
-    ">": "gt", "more_than": "gt", "greater_than": "gt", "above": "gt", "over": "gt", "after": "gt",
-    ">=": "gte", "at_least": "gte", "ge": "gte", "min": "gte",
-    "<": "lt", "less_than": "lt", "fewer_than": "lt", "below": "lt", "under": "lt",
-    "<=": "lte", "at_most": "lte", "le": "lte", "max": "lte",
-    "one_of": "in", "any_of": "in", "none_of": "not_in", "nin": "not_in",
-    "includes": "contains", "has": "contains", "regex": "matches", "like": "matches", "length": "size",
-    "and": "all", "or": "any", "nor": "none", "type": "event", "property": "attribute", "field": "attribute",
-    "description": "about", "title": "name", "tz": "timezone", "entry": "enter", "when": "enter",
-    "filter": "where", "since": "within", "in_the_last": "within", "average": "avg", "mean": "avg", "unique": "distinct",
-}  # fmt: skip
-
-
-def shown(value: Any) -> str:
-    """What the author wrote, short enough for a message, as text that any reader can take."""
-    if isinstance(value, str):
-        clean = value[:_WORD_CHARS_MAX].encode("utf-8", "replace").decode("utf-8")
-        return f"`{clean}{'…' if len(value) > _WORD_CHARS_MAX else ''}`"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, dict):
-        return "a mapping" if value else "an empty mapping"
-    if isinstance(value, list | tuple):
-        return "a list" if value else "an empty list"
-    if isinstance(value, int) and abs(value) > INTEGER_MAX:
-        return "a number of more than 63 bits"
-    return (
-        repr(value)[:_WORD_CHARS_MAX] if isinstance(value, int | float) else f"a value of type {type(value).__name__}"
-    )
-
-
-def listed(names: Iterable[str]) -> str:
-    known = list(names)
-    return ", ".join(known[:_SHOWN_MAX]) + (", …" if len(known) > _SHOWN_MAX else "")
-
-
-def close_to(word: Any, known: Sequence[str]) -> str | None:
-    """The known name that was probably meant."""
-    if not isinstance(word, str):
-        return None
-    lowered = word[:_WORD_CHARS_MAX].lower()
-    if (meant := _MEANT.get(lowered)) in known:
-        return meant
-    close = get_close_matches(lowered, known, n=1, cutoff=0.6)
-    return close[0] if close else None
-
-
-def _unknown(kind: str, word: Any, known: Sequence[str], allowed: str = "one of") -> str:
-    meant = close_to(word, known)
-    hint = f"; did you mean `{meant}`?" if meant else ";"
-    return f"no such {kind} {shown(word)}{hint} {allowed}: {listed(known)}"
-
 
 # The shape of things
 
 
 def unknown_key(key: Any, known: Sequence[str]) -> str:
-    return _unknown("key", key, known, "the keys here are")
+    return unknown("key", key, known, "the keys here are")
 
 
 def key_not_text(key: Any) -> str:
@@ -169,7 +112,7 @@ def not_a_boolean(value: Any) -> str:
 
 def _reads_as_number(value: str) -> bool:
     try:
-        float(value[:_WORD_CHARS_MAX])
+        float(value[:64])
     except ValueError:
         return False
     return True
@@ -181,13 +124,13 @@ def _reads_as_number(value: str) -> bool:
 def not_an_id(value: str) -> str:
     return (
         f"{shown(value)} is no segment id: lower case letters, digits, `_` and `-`, "
-        "beginning with a letter or a digit, at most 64 characters"
+        f"beginning with a letter or a digit, at most {SEGMENT_ID_CHARS_MAX} characters"
     )
 
 
 def no_such_timezone(value: str, known: Sequence[str]) -> str:
-    near = get_close_matches(value[:_WORD_CHARS_MAX], known, n=1, cutoff=0.6)
-    hint = f"; did you mean `{near[0]}`? write" if near else ": write"
+    near = nearest(value, known)
+    hint = f"; did you mean `{near}`? write" if near else ": write"
     return f"no such timezone {shown(value)}{hint} an IANA name such as `Europe/Bucharest` or `UTC`"
 
 
@@ -208,7 +151,7 @@ def not_a_condition(value: Any) -> str:
 
 
 def no_such_condition(key: Any, known: Sequence[str]) -> str:
-    return _unknown("condition", key, known)
+    return unknown("condition", key, known)
 
 
 def no_condition(known: Sequence[str]) -> str:
@@ -216,7 +159,9 @@ def no_condition(known: Sequence[str]) -> str:
 
 
 def two_conditions(keys: Sequence[str]) -> str:
-    return f"{listed(keys)} are {len(keys)} conditions in one node: put each in its own, under `all: [...]` or `any: [...]`"
+    return (
+        f"{listed(keys)} are {len(keys)} conditions in one node: give each its own, under `all: [...]` or `any: [...]`"
+    )
 
 
 def too_deep() -> str:
@@ -247,7 +192,10 @@ def not_a_percent(value: Any) -> str:
 
 
 def not_an_event_type(value: str) -> str:
-    return f"{shown(value)} is no event type: lower case letters, digits and `_`, beginning with a letter, at most 64 characters"
+    return (
+        f"{shown(value)} is no event type: lower case letters, digits and `_`, "
+        f"beginning with a letter, at most {EVENT_TYPE_CHARS_MAX} characters"
+    )
 
 
 def service_event(value: str) -> str:
@@ -280,7 +228,8 @@ def path_with_items(path: str) -> str:
 
 def not_two_measures(value: Any) -> str:
     count = f"this has {len(value)}" if isinstance(value, list) else f"this is {shown(value)}"
-    return f"must be a list of exactly two measures such as `[{{event: refund, count: {{}}}}, {{event: purchase, count: {{}}}}]`; {count}"
+    example = "[{event: refund, count: {}}, {event: purchase, count: {}}]"
+    return f"must be a list of exactly two measures such as `{example}`; {count}"
 
 
 def not_an_event_node(kind: str, value: Any) -> str:
@@ -303,7 +252,8 @@ def compared_inside(key: str, kind: str) -> str:
 
 
 def not_a_duration(value: Any) -> str:
-    return f"{shown(value)} is no duration: write a whole number and one of s, m, h, d, w, mo, y, e.g. `90s`, `15m`, `30d`, `6mo`"
+    examples = "`90s`, `15m`, `30d`, `6mo`"
+    return f"{shown(value)} is no duration: write a whole number and one of s, m, h, d, w, mo, y, e.g. {examples}"
 
 
 def duration_zero() -> str:
@@ -319,11 +269,14 @@ def not_whole_days(value: str) -> str:
 
 
 def no_such_period(value: Any, known: Sequence[str]) -> str:
-    return _unknown("period", value, known)
+    return unknown("period", value, known)
 
 
 def windows_clash(keys: Sequence[str]) -> str:
-    return f"{listed(keys)} do not combine: use one of `within`, `between`, `period`; only `within` and `before` go together"
+    return (
+        f"{listed(keys)} do not combine: use one of `within`, `between`, `period`; "
+        "only `within` and `before` go together"
+    )
 
 
 def band_empty(within: str, before: str) -> str:
@@ -352,7 +305,7 @@ def ends_before_begin(start: str, end: str) -> str:
 
 
 def no_such_operator(key: Any, known: Sequence[str]) -> str:
-    return _unknown("operator", key, known)
+    return unknown("operator", key, known)
 
 
 def operator_misplaced(key: str, known: Sequence[str], where: str) -> str:
@@ -375,8 +328,8 @@ def pattern_broken(reason: str) -> str:
 
 
 def no_such_segment(segment: str, known: Sequence[str]) -> str:
-    near = get_close_matches(segment, known, n=1, cutoff=0.6)
-    return f"no such segment `{segment}`" + (f"; did you mean `{near[0]}`?" if near else ": define it first")
+    near = nearest(segment, known)
+    return f"no such segment `{segment}`" + (f"; did you mean `{near}`?" if near else ": define it first")
 
 
 def in_a_ring(ring: Sequence[str]) -> str:

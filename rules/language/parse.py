@@ -22,7 +22,7 @@ _NO_ZONES = frozenset({"localtime", "Factory", "posixrules"})  # files that some
 
 
 def parse_document(raw: Any) -> Segment:
-    """A document (decoded YAML or JSON) as its frozen type. Raises SegmentInvalid with every mistake, and nothing else."""
+    """A document (decoded YAML or JSON) as its frozen type. Raises SegmentInvalid with every mistake, nothing else."""
     draft = Draft()
     found = _document(draft, raw)
     if draft.mistakes:

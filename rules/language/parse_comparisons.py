@@ -120,10 +120,7 @@ def _filter(draft: Draft, key: str, raw: Any, at: str, items: bool) -> Filter | 
         draft.wrong(at, mistakes.not_a_path(key))
     elif items and key.startswith("items."):
         draft.wrong(at, mistakes.path_with_items(key))
-    if isinstance(raw, dict):
-        compared = comparison(draft, raw, at, FIELD)
-    else:
-        compared = _short(draft, raw, at)
+    compared = comparison(draft, raw, at, FIELD) if isinstance(raw, dict) else _short(draft, raw, at)
     return Filter(key, compared, at) if compared else None
 
 

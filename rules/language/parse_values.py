@@ -12,6 +12,7 @@ import re2
 from rules.language import mistakes
 from rules.language.documents import Duration, Scalar
 from rules.language.draft import Draft, join
+from rules.language.hints import shown
 from rules.limits import DAY_MS, DURATION_YEARS_MAX, INTEGER_MAX, LIST_VALUES_MAX, PATH_CHARS_MAX, PATTERN_CHARS_MAX
 
 T = TypeVar("T")
@@ -177,7 +178,7 @@ def pattern(draft: Draft, raw: Any, at: str) -> str | None:
 
 def _reason(error: Exception) -> str:
     told = error.args[0] if error.args else ""
-    return mistakes.shown(told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)).strip("`")
+    return shown(told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)).strip("`")
 
 
 def duration(draft: Draft, raw: Any, at: str) -> Duration | None:
