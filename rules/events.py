@@ -1,10 +1,39 @@
-"""Events as the log carries them, and the one place that says what is wrong with a bad one (contract §1)."""
+"""Events, and the one place that says what is wrong with a bad one (contract §1).
+
+An event is checked once, where it comes in; from then on its type is trusted. How it stands in bytes: `rules.records`.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import msgspec
+
+from rules.errors import EventRejected
+from rules.limits import (
+    CUSTOMER_ID_CHARS_MAX,
+    EVENT_AGE_MS_MAX,
+    EVENT_BYTES_MAX,
+    EVENT_DEPTH_MAX,
+    EVENT_FUTURE_MS_MAX,
+    EVENT_ID_CHARS_MAX,
+    EVENT_TYPE_CHARS_MAX,
+)
+from rules.times import format_instant, parse_instant
+
+RESERVED_TYPES = ("definition", "tick")
+"""The service's own records; refused from outside."""
+
+_TYPE = re.compile(rf"[a-z][a-z0-9_]{{0,{EVENT_TYPE_CHARS_MAX - 1}}}")
+_SEGMENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_TS_MIN = -62_135_510_400_000  # 0001-01-02: every offset of an instant in these years can be written as a date
+_TS_MAX = 253_402_214_400_000  # 9999-12-31
+_LOG_GRACE_BYTES = 1024  # what a time of receipt and the form of the log add
+_LOG_GRACE_MS = 10 * 60_000  # between an edge's clock and the log's: what was accepted is not refused afterwards
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -16,3 +45,279 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     id: str = ""
     properties: dict[str, Any] = {}
     rank: str = ""  # orders events of one `ts`: the id, or for events without one their place in the log
+
+
+@dataclass(frozen=True, slots=True)
+class EventLimits:
+    """What is asked of an event beyond its form. None: not asked."""
+
+    future_ms: int | None = EVENT_FUTURE_MS_MAX
+    age_ms: int | None = EVENT_AGE_MS_MAX
+    bytes_max: int | None = EVENT_BYTES_MAX
+    id_required: bool = True
+
+
+def in_the_log(edge: EventLimits) -> EventLimits:
+    """What is asked of the log's records: a little less than at the edge, so that nothing accepted is refused later."""
+    return EventLimits(
+        None if edge.future_ms is None else edge.future_ms + _LOG_GRACE_MS,
+        None if edge.age_ms is None else edge.age_ms + _LOG_GRACE_MS,
+        None if edge.bytes_max is None else edge.bytes_max + _LOG_GRACE_BYTES,
+        edge.id_required,
+    )
+
+
+AT_THE_EDGE = EventLimits()
+FROM_THE_LOG = in_the_log(AT_THE_EDGE)
+RECORDED = EventLimits(None, None, None)
+IN_CASES = EventLimits(None, None, None, id_required=False)
+
+
+def check_event(raw: Any, now_ms: int | None, limits: EventLimits = AT_THE_EDGE, rank: str = "") -> Event:
+    """The event that a decoded JSON or YAML value says; raises EventRejected naming the field and what is wrong.
+
+    `now_ms` is the time of receipt: the `ts` of an event without one, and what its age is measured by. None where
+    nothing was received (recordings): then `ts` is required. `rank` orders events without an id.
+    """
+    if not isinstance(raw, dict):
+        raise EventRejected(f"an event is a JSON object, not {kind(raw)}")
+    check_plain(raw)
+    return event_of(raw, now_ms, limits, rank)
+
+
+def event_of(raw: dict[str, Any], now_ms: int | None, limits: EventLimits, rank: str = "") -> Event:
+    """The same for what is known to be plain JSON (text without lone surrogates, finite numbers, not too deep)."""
+    event_type = raw.get("type")
+    if type(event_type) is not str or event_type not in _known_types:
+        event_type = _check_type(event_type)
+    customer_id = raw.get("customer_id")
+    if type(customer_id) is not str or not 0 < len(customer_id) <= CUSTOMER_ID_CHARS_MAX:
+        raise _bad_id(customer_id, "customer_id", CUSTOMER_ID_CHARS_MAX)
+    event_id = raw.get("id")
+    if type(event_id) is not str or not 0 < len(event_id) <= EVENT_ID_CHARS_MAX:
+        if event_id is not None or limits.id_required:
+            raise _bad_id(event_id, "id", EVENT_ID_CHARS_MAX)
+        event_id = ""
+    ts = _check_ts(raw.get("ts"), now_ms, limits)
+    properties = raw.get("properties")
+    if type(properties) is not dict:
+        if properties is not None:
+            raise EventRejected(f"must be an object, not {kind(properties)}", "properties")
+        properties = {}
+    shape = _SHAPES.get(event_type)
+    if shape is not None:
+        shape(properties)
+    return Event(event_type, customer_id, ts, event_id, properties, event_id or rank)
+
+
+# -- the fields -------------------------------------------------------------------------------------------------------
+
+_known_types: set[str] = set()  # names seen and found good; bounded, since they are the senders' to choose
+_KNOWN_TYPES_MAX = 10_000
+
+
+def _check_type(value: Any) -> str:
+    if value is None:
+        raise EventRejected("is missing", "type")
+    if not isinstance(value, str):
+        raise EventRejected(f"must be text, not {kind(value)}", "type")
+    if value in RESERVED_TYPES:
+        raise EventRejected(f"`{value}` is the service's own and refused from outside", "type")
+    if not _TYPE.fullmatch(value):
+        raise EventRejected(
+            f"{shown(value)} is no event type: a small letter, then up to {EVENT_TYPE_CHARS_MAX - 1} "
+            "small letters, digits or `_`",
+            "type",
+        )
+    if len(_known_types) < _KNOWN_TYPES_MAX:
+        _known_types.add(value)
+    return value
+
+
+def _bad_id(value: Any, where: str, chars_max: int) -> EventRejected:
+    if value is None:
+        return EventRejected("is missing", where)
+    if not isinstance(value, str):
+        return EventRejected(f"must be text, not {kind(value)} (write it in quotes)", where)
+    if not value:
+        return EventRejected(f"is empty; 1 to {chars_max} characters are needed", where)
+    return EventRejected(f"has {len(value)} characters; at most {chars_max} are allowed", where)
+
+
+def _check_ts(value: Any, now_ms: int | None, limits: EventLimits) -> int:
+    if value is None:
+        if now_ms is None:
+            raise EventRejected("is missing, and a recorded event has no time of receipt", "ts")
+        return now_ms
+    minute, tail = (_minutes.get(value[:17]), _tails.get(value[17:])) if type(value) is str else (None, None)
+    ts = minute + tail if minute is not None and tail is not None else check_instant(value, "ts")
+    if now_ms is None:
+        return ts
+    if limits.future_ms is not None and ts > now_ms + limits.future_ms:
+        raise EventRejected(
+            f"{shown(value)} is {_span(ts - now_ms)} in the future; at most {_span(limits.future_ms)} are allowed", "ts"
+        )
+    if limits.age_ms is not None and ts < now_ms - limits.age_ms:
+        oldest = format_instant(max(now_ms - limits.age_ms, _TS_MIN))
+        raise EventRejected(f"{shown(value)} is older than the retention, which reaches back to {oldest}", "ts")
+    return ts
+
+
+def check_instant(value: Any, where: str) -> int:
+    """RFC 3339 text with an offset as ms; raises EventRejected."""
+    if type(value) is not str:
+        raise EventRejected(f"must be an RFC 3339 instant as text, not {kind(value)}", where)
+    ts = parse_instant(value) if value.isascii() else None
+    if ts is None:
+        raise EventRejected(
+            f"{shown(value)} is no RFC 3339 instant with an offset, as 2026-11-20T09:00:00Z or "
+            "2026-11-20T06:00:00.123-03:00",
+            where,
+        )
+    if not _TS_MIN <= ts <= _TS_MAX:
+        raise EventRejected(f"{shown(value)} is outside the years 1 to 9999", where)
+    if value[-1] == "Z":
+        _remember(value, ts)
+    return ts
+
+
+_minutes: dict[str, int] = {}  # "2026-11-20T09:00:" -> ms; and the tail "00.123Z" -> ms: most of an instant repeats
+_tails: dict[str, int] = {}
+_REMEMBERED_MAX = 50_000
+
+
+def _remember(text: str, ms: int) -> None:
+    if len(_minutes) >= _REMEMBERED_MAX or len(_tails) >= _REMEMBERED_MAX:
+        _minutes.clear()
+        _tails.clear()
+    _tails[text[17:]] = ms % 60_000
+    _minutes[text[:17]] = ms - ms % 60_000
+
+
+# -- the known types whose properties have a shape --------------------------------------------------------------------
+
+
+def _check_profile(properties: dict[str, Any]) -> None:
+    for key, value in properties.items():
+        where = f"properties.{key}"
+        if key == "set":
+            _check_attributes(value, where)
+        elif key in ("unset", "tags_add", "tags_remove"):
+            _check_names(value, where)
+        else:
+            raise EventRejected(
+                "is nothing a `profile` event has: `set`, `unset`, `tags_add`, `tags_remove`",
+                _joined("properties", key),
+            )
+
+
+def _check_attributes(value: Any, where: str) -> None:
+    if not isinstance(value, dict):
+        raise EventRejected(f"must be an object from attribute names to values, not {kind(value)}", where)
+    if "" in value:
+        raise EventRejected("has an attribute without a name", where)
+
+
+def _check_names(value: Any, where: str) -> None:
+    if not isinstance(value, list):
+        raise EventRejected(f"must be a list of names, not {kind(value)}", where)
+    for place, name in enumerate(value):
+        if not isinstance(name, str):
+            raise EventRejected(f"must be text, not {kind(name)}", f"{where}[{place}]")
+        if not name:
+            raise EventRejected("is empty", f"{where}[{place}]")
+
+
+def _check_membership(properties: dict[str, Any]) -> None:
+    for key in properties:
+        if key not in ("segment", "action", "until"):
+            raise EventRejected(
+                "is nothing a `membership` event has: `segment`, `action`, `until`", _joined("properties", key)
+            )
+    segment = properties.get("segment")
+    if segment is None:
+        raise EventRejected("is missing", "properties.segment")
+    if not isinstance(segment, str) or not _SEGMENT_ID.fullmatch(segment):
+        raise EventRejected(f"{shown(segment)} is no segment's id", "properties.segment")
+    action = properties.get("action")
+    if action is None:
+        raise EventRejected("is missing", "properties.action")
+    if action not in ("add", "remove", "clear"):
+        raise EventRejected(f"{shown(action)} is none of `add`, `remove`, `clear`", "properties.action")
+    if properties.get("until") is not None:
+        check_instant(properties["until"], "properties.until")
+
+
+_SHAPES: dict[str, Callable[[dict[str, Any]], None]] = {"profile": _check_profile, "membership": _check_membership}
+
+
+# -- values in general ------------------------------------------------------------------------------------------------
+
+
+def check_plain(value: Any, where: str = "", depth: int = 0) -> None:
+    """Raises EventRejected at the first thing that JSON cannot say, or that is nested too deep."""
+    if isinstance(value, str):
+        if not value.isascii():
+            _check_text(value, where)
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise EventRejected("NaN and infinity are no JSON numbers", where)
+    elif isinstance(value, int):
+        if abs(value) > 10**308:
+            raise EventRejected("the number is too large", where)
+    elif isinstance(value, dict | list):
+        if depth >= EVENT_DEPTH_MAX:
+            raise EventRejected(f"nested deeper than {EVENT_DEPTH_MAX} levels", where)
+        _check_inside(value, where, depth + 1)
+    elif value is not None:
+        raise EventRejected(f"{kind(value)} is nothing JSON can say", where)
+
+
+def _check_inside(value: dict[Any, Any] | list[Any], where: str, depth: int) -> None:
+    if isinstance(value, list):
+        for place, element in enumerate(value):
+            check_plain(element, f"{where}[{place}]", depth)
+        return
+    for key, element in value.items():
+        if not isinstance(key, str):
+            raise EventRejected(f"the key {key!r} must be text (write it in quotes)", where)
+        _check_text(key, where)
+        check_plain(element, _joined(where, key), depth)
+
+
+def _check_text(value: str, where: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise EventRejected("has half of a surrogate pair, which is no character", where) from None
+
+
+def _joined(where: str, key: str) -> str:
+    shortened = key if len(key) <= 64 else key[:61] + "..."
+    return f"{where}.{shortened}" if where else shortened
+
+
+def kind(value: Any) -> str:
+    """What a value is, in the words of JSON."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    names: dict[type, str] = {str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: short, and never more than one line."""
+    text = repr(value) if not isinstance(value, str) else f"`{value}`"
+    text = "".join(c if c.isprintable() else "?" for c in text[:100])
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _span(ms: int) -> str:
+    for unit, size in (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000)):
+        if ms >= 2 * size:
+            return f"{ms // size} {unit}"
+    return f"{ms / 1000:g} seconds"

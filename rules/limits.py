@@ -8,6 +8,7 @@ EVENT_ID_CHARS_MAX = 128
 CUSTOMER_ID_CHARS_MAX = 128
 EVENT_BYTES_MAX = 256 * 1024
 EVENT_TYPE_CHARS_MAX = 64  # [a-z][a-z0-9_]{0,63}
+EVENT_DEPTH_MAX = 64  # objects and lists inside one another; deeper is a mistake or an attack, and cannot be stored
 EVENT_FUTURE_MS_MAX = 5 * 60_000  # ahead of the clock; it then waits until its own time
 EVENT_AGE_MS_MAX = 3653 * DAY_MS  # default of the archive's retention: ten years
 AMOUNT_MAX = 10**12  # |value|; what is larger is left out of sums like a value of the wrong type

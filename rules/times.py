@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from rules.language.documents import Duration
 from rules.limits import DAY_MS
+
+if TYPE_CHECKING:  # the parser of durations needs this module
+    from rules.language.documents import Duration
 
 NEVER = 1 << 62
 """Later than every instant: "does not change by the clock alone"."""
@@ -80,8 +83,16 @@ def format_instant(ms: int) -> str:
     >>> format_instant(0), format_instant(250)
     ('1970-01-01T00:00:00Z', '1970-01-01T00:00:00.250Z')
     """
-    text = (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")
-    return text[:19] + "Z" if ms % 1000 == 0 else text[:23] + "Z"
+    minute, rest = divmod(ms, 60_000)
+    seconds, fraction = divmod(rest, 1000)
+    tail = f"{seconds:02d}.{fraction:03d}Z" if fraction else f"{seconds:02d}Z"
+    return _minute_text(minute) + tail
+
+
+@lru_cache(maxsize=65536)
+def _minute_text(minute: int) -> str:
+    """What the instants of one minute begin with: most texts that are written repeat it."""
+    return (_EPOCH + timedelta(minutes=minute)).isoformat()[:17]
 
 
 def add(ms: int, duration: Duration, tz: str, sign: int = 1) -> int:
@@ -168,3 +179,17 @@ def next_anniversary(born: date, today: date) -> date:
     """The first anniversary that is not before `today`."""
     this = anniversary(born, today.year)
     return this if this >= today else anniversary(born, today.year + 1)
+
+
+def period_bounds(now: int, period: str, tz: str) -> tuple[int, int, int]:
+    """The period around `now` as (start, end exclusive, next instant at which it changes).
+
+    >>> [b // 86_400_000 for b in period_bounds(10 * 86_400_000, "yesterday", "UTC")]
+    [9, 10, 11]
+    """
+    start = _period_start(local_date(now, tz), period)
+    after = midnight(_next_start(start, period), tz)
+    begins = midnight(start, tz)
+    if period in ("yesterday", "last_week", "last_month"):
+        return midnight(_period_start(start - timedelta(days=1), period), tz), begins, after
+    return begins, after, after
