@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
+from redis.exceptions import ResponseError
 
-from consumers.log.port import Appended, Bounds, Offset, Record
-from consumers.state.store import Store
+from consumers.log.port import START, Appended, Bounds, Offset, Record
+from consumers.state.keys import PARTITIONS, PartitionKeys
+from consumers.state.store import BLOCK_MS_MAX, Run, Script, Store
+
+_SEQ_BITS = 20
+_SEQ_MASK = (1 << _SEQ_BITS) - 1
+_APPEND = Script("append", package="consumers.log")
+APPEND_RECORDS_MAX = 5_000  # of one partition in one script call: no call may hold the server up for long
+_TRIM_RECORDS_MAX = 50_000  # a call and partition
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -22,22 +31,121 @@ class RedisLog:
 
     def __init__(self, store: Store, partitions: int, retention: Retention | None = None) -> None:
         self.partitions = partitions
+        self._store = store
+        self._retention = retention or Retention()
+        self._streams = [PartitionKeys(p).log for p in range(partitions)]
+        self._partition_of_stream = {key.encode(): p for p, key in enumerate(self._streams)}
 
     async def prepare(self) -> None:
         """Record the number of partitions, or raise ValueError where the store was made with another."""
-        raise NotImplementedError
+        await self._store.call("SET", PARTITIONS, self.partitions, "NX")
+        recorded = int(await self._store.call("GET", PARTITIONS))
+        if recorded != self.partitions:
+            raise ValueError(f"the log has {recorded} partitions, not {self.partitions}: the number cannot change")
 
     async def append(self, records: Sequence[tuple[int, bytes]]) -> list[Appended]:
-        raise NotImplementedError
+        runs, order = self._runs(records)
+        return _places(await self._store.run_durably(runs), order, len(records)) if records else []
 
     async def append_own(self, records: Sequence[tuple[int, bytes]]) -> list[Appended]:
-        raise NotImplementedError
+        runs, order = self._runs(records)
+        answers = [await self._store.run(*run) for run in runs]
+        return _places(answers, order, len(records))
+
+    def _runs(self, records: Sequence[tuple[int, bytes]]) -> tuple[list[Run], list[tuple[int, list[int]]]]:
+        """The script calls, and for each its partition and which of `records` it carries."""
+        indexes: dict[int, list[int]] = {}
+        for index, (partition, _) in enumerate(records):
+            indexes.setdefault(partition, []).append(index)
+        runs, order = [], []
+        for partition, mine in indexes.items():
+            for at in range(0, len(mine), APPEND_RECORDS_MAX):
+                chunk = mine[at : at + APPEND_RECORDS_MAX]
+                payloads = [records[index][1] for index in chunk]
+                lengths = msgspec.msgpack.encode([len(payload) for payload in payloads])
+                runs.append(Run(_APPEND, [self._streams[partition]], [lengths, b"".join(payloads)]))
+                order.append((partition, chunk))
+        return runs, order
 
     async def read(self, positions: Mapping[int, Offset], records_max: int, wait_ms: int) -> list[Record]:
-        raise NotImplementedError
+        command: list[str | int] = ["XREAD", "COUNT", records_max]
+        if wait_ms > 0:
+            command += ["BLOCK", min(wait_ms, BLOCK_MS_MAX)]
+        command.append("STREAMS")
+        command += [self._streams[p] for p in positions]
+        command += [_stream_id(offset) for offset in positions.values()]
+        records: list[Record] = []
+        for stream, entries in await self._store.call(*command) or ():
+            partition = self._partition_of_stream[stream]
+            for entry_id, fields in entries:
+                ms, _, seq = entry_id.partition(b"-")
+                at = int(ms)
+                records.append(Record(partition, at << _SEQ_BITS | int(seq), at, fields[1]))
+        return records
 
     async def bounds(self) -> list[Bounds]:
-        raise NotImplementedError
+        return [_bounds(p, info) for p, info in enumerate(await self._infos())]
+
+    async def _infos(self) -> list[dict[bytes, Any]]:
+        """XINFO of every stream; empty for one that has never been written."""
+        infos = []
+        for stream in self._streams:
+            try:
+                flat = await self._store.call("XINFO", "STREAM", stream)
+            except ResponseError as error:
+                if "no such key" not in str(error):
+                    raise
+                flat = []
+            infos.append(dict(zip(flat[::2], flat[1::2], strict=True)))
+        return infos
 
     async def trim(self, behind: Mapping[int, Offset]) -> int:
-        raise NotImplementedError
+        gone = 0
+        for partition, info in enumerate(await self._infos()):
+            if info and partition in behind:
+                keep_from = min(await self._retained(partition, info), behind[partition] + 1)
+                minimum = _stream_id(keep_from)
+                gone += int(await self._store.call("XTRIM", self._streams[partition], "MINID", "~", minimum))
+        return gone
+
+    async def _retained(self, partition: int, info: Mapping[bytes, Any]) -> Offset:
+        """The first offset that retention keeps, by the log's own time and by number."""
+        newest = _offset(info[b"last-generated-id"])
+        by_age = max(0, (newest >> _SEQ_BITS) - self._retention.ms) << _SEQ_BITS
+        excess = min(int(info[b"length"]) - self._retention.records_max, _TRIM_RECORDS_MAX)
+        if excess <= 0:
+            return by_age
+        oldest = await self._store.call("XRANGE", self._streams[partition], "-", "+", "COUNT", excess + 1)
+        return max(by_age, _offset(oldest[-1][0]))
+
+
+def _stream_id(offset: Offset) -> str:
+    return f"{offset >> _SEQ_BITS}-{offset & _SEQ_MASK}" if offset >= 0 else "0-0"
+
+
+def _offset(entry_id: bytes) -> Offset:
+    ms, _, seq = entry_id.partition(b"-")
+    return int(ms) << _SEQ_BITS | int(seq)
+
+
+def _place(partition: int, entry_id: bytes) -> Appended:
+    offset = _offset(entry_id)
+    return Appended(partition, offset, offset >> _SEQ_BITS)
+
+
+def _places(answers: Sequence[bytes], order: Sequence[tuple[int, list[int]]], count: int) -> list[Appended]:
+    """Each record's place, in the order given: a call's records have consecutive offsets."""
+    places: list[Appended | None] = [None] * count
+    for answer, (partition, indexes) in zip(answers, order, strict=True):
+        first = _offset(answer)
+        for nth, index in enumerate(indexes):
+            places[index] = Appended(partition, first + nth, first >> _SEQ_BITS)
+    return [place for place in places if place is not None]
+
+
+def _bounds(partition: int, info: Mapping[bytes, Any]) -> Bounds:
+    if not info:
+        return Bounds(None, START)
+    first = info[b"first-entry"]
+    last = _offset(info[b"last-generated-id"])
+    return Bounds(_place(partition, first[0]) if first else None, last or START)

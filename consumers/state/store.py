@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -16,7 +17,6 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
-    ResponseError,
     TimeoutError,
 )
 
@@ -33,11 +33,19 @@ _AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMe
 
 
 class Script:
-    """A Lua script of this package: its source is the `.lua` file of that name."""
+    """A Lua script: its source is the `.lua` file of that name in `package`."""
 
-    def __init__(self, name: str) -> None:
-        self.source = resources.files(__package__).joinpath(f"{name}.lua").read_bytes()
+    def __init__(self, name: str, package: str = "consumers.state") -> None:
+        self.source = resources.files(package).joinpath(f"{name}.lua").read_bytes()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+class Run(NamedTuple):
+    """A call of a script."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Argument]
 
 
 class Store:
@@ -63,7 +71,7 @@ class Store:
     async def call(self, *command: Argument) -> Any:
         """One command. Raises Unavailable when the server is away, `redis.ResponseError` when it is a mistake."""
         try:
-            return await self._client.execute_command(*command)
+            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
         except _AWAY as error:
             raise Unavailable(f"the store is away: {error}") from error
 
@@ -73,7 +81,11 @@ class Store:
         for command in commands:
             pipeline.execute_command(*command)
         try:
-            return list(await pipeline.execute())
+            answers = await pipeline.execute(raise_on_error=False)
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+            return list(answers)
         except _AWAY as error:
             raise Unavailable(f"the store is away: {error}") from error
 
@@ -82,26 +94,33 @@ class Store:
         try:
             return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
         except NoScriptError:
-            return await self.call("EVAL", script.source, len(keys), *keys, *args)
+            await self.call("SCRIPT", "LOAD", script.source)
+            return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
 
-    async def durable(self) -> None:
-        """Return when everything this process wrote before is on disk. Raises Unavailable when it can't be had.
+    async def run_durably(self, runs: Sequence[Run]) -> list[Any]:
+        """Scripts in one round trip (each atomic by itself), back when all they wrote is on the server's disk.
 
-        WAITAOF speaks of the connection's own last write, so what is to be durable must be on the same one: use
-        `run_durably` or `calls` with `WAITAOF` for that; this is for what an earlier process wrote.
+        Raises Unavailable when that could not be had; what they wrote may then stand all the same.
         """
-        await self.calls([("PUBLISH", "sg:durable", ""), DURABLE])
+        try:
+            return await self._run_durably(runs)
+        except NoScriptError:  # a restarted server. Whatever did run may run again: see each caller
+            for script in {run.script.sha: run.script for run in runs}.values():
+                await self.call("SCRIPT", "LOAD", script.source)
+            return await self._run_durably(runs)
+
+    async def _run_durably(self, runs: Sequence[Run]) -> list[Any]:
+        commands: list[Sequence[Argument]] = [
+            ("EVALSHA", run.script.sha, len(run.keys), *run.keys, *run.args) for run in runs
+        ]
+        *answers, durable = await self.calls([*commands, ("WAITAOF", 1, 0, DURABLE_MS_MAX)])
+        if durable[0] < 1:
+            raise Unavailable("the store did not sync to its disk in time")
+        return answers
+
+    def subscription(self) -> PubSub:
+        """A new subscription, on a connection of its own."""
+        return self._client.pubsub(ignore_subscribe_messages=True)
 
     async def close(self) -> None:
         await self._client.aclose()
-
-
-DURABLE: tuple[Argument, ...] = ("WAITAOF", 1, 0, DURABLE_MS_MAX)
-
-
-def check_durable(answer: Any) -> None:
-    """Raise Unavailable unless a `DURABLE` command's answer says that the server's own disk has it."""
-    if isinstance(answer, ResponseError):
-        raise answer
-    if not answer or answer[0] < 1:
-        raise Unavailable("the store did not sync to disk in time")

@@ -1,0 +1,93 @@
+-- One commit of one partition: all of it or nothing, once.
+-- KEYS: 1 meta, 2 timers, 3 judged, 4 out, 5 dead, 6 defs, then the members zset of every segment in `members`.
+--   (Profile keys are made from `prefix`, which carries the same hash tag: a key argument each would cost more than
+--   the write itself.)
+-- ARGV[1]: msgpack map (see commit.py, which writes it).  ARGV[2]: profiles, outbox entry, dead letters, definitions,
+--   joined in this order.
+-- Answers {'ok' | 'again' | 'reload', why, due, customers}: `due` the earliest timer ('' for none).
+local c = cmsgpack.unpack(ARGV[1])
+local blob = ARGV[2]
+local meta, timers, judged, out, dead, defs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local CHUNK = 4000 -- even; Lua's stack holds 8,000
+
+local function answer(what, why)
+  local due = redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
+  return {what, why, due[2] or '', redis.call('ZCARD', judged)}
+end
+
+-- Fence: the owner's epoch, and the number of the commit.
+local now = redis.call('HMGET', meta, 'epoch', 'commit', 'token')
+local epoch, commit, token = now[1] or '0', now[2] or '0', now[3] or ''
+if epoch ~= c.epoch then return answer('reload', 'epoch ' .. epoch .. ' owns the partition, not ' .. c.epoch) end
+if commit == c.commit and token == c.token then return answer('again', '') end
+if commit ~= c.expects then return answer('reload', 'commit ' .. commit .. ' is the last, not ' .. c.expects) end
+
+-- Check everything that could fail, before the first write: a script that fails half way is not undone.
+local types = {'hash', 'zset', 'zset', 'stream', 'stream', 'string'}
+for i, key in ipairs(KEYS) do
+  local is = redis.call('TYPE', key)['ok']
+  if is ~= 'none' and is ~= (types[i] or 'zset') then return redis.error_reply('ERR ' .. key .. ' is a ' .. is) end
+end
+if #c.members ~= #KEYS - 6 then return redis.error_reply('ERR a key for each segment, please') end
+if #c.customers ~= #c.sizes then return redis.error_reply('ERR a size for each customer, please') end
+local total = c.out_size + c.defs_size
+for i = 1, #c.sizes do total = total + c.sizes[i] end
+for i = 1, #c.dead do total = total + c.dead[i][1] end
+if total ~= #blob then return redis.error_reply('ERR sizes do not add up to the blob') end
+local newest = redis.call('XREVRANGE', out, '+', '-', 'COUNT', 1)[1]
+if c.out_size > 0 and newest and tonumber(newest[1]:match('^%d+')) >= tonumber(c.commit) then
+  return redis.error_reply('ERR the outbox is ahead of the commits')
+end
+local function check_pairs(list)
+  if #list % 2 ~= 0 then return false end
+  for i = 1, #list, 2 do
+    if type(list[i]) ~= 'number' or type(list[i + 1]) ~= 'string' then return false end
+  end
+  return true
+end
+local fine = check_pairs(c.timers) and check_pairs(c.judged)
+for i = 1, #c.members do fine = fine and check_pairs(c.members[i][1]) end
+if not fine then return redis.error_reply('ERR scores and members, please') end
+
+local at = 1
+local function take(size)
+  local from = at
+  at = at + size
+  return blob:sub(from, at - 1)
+end
+local function each(command, key, list)
+  for i = 1, #list, CHUNK do
+    redis.call(command, key, unpack(list, i, math.min(i + CHUNK - 1, #list)))
+  end
+end
+
+-- Profiles
+local pairs_ = {}
+for i = 1, #c.customers do
+  pairs_[#pairs_ + 1] = c.prefix .. c.customers[i]
+  pairs_[#pairs_ + 1] = take(c.sizes[i])
+  if #pairs_ == CHUNK or i == #c.customers then
+    redis.call('MSET', unpack(pairs_))
+    pairs_ = {}
+  end
+end
+-- Membership index, timers, editions
+for i = 1, #c.members do
+  each('ZADD', KEYS[6 + i], c.members[i][1])
+  each('ZREM', KEYS[6 + i], c.members[i][2])
+end
+each('ZADD', timers, c.timers)
+each('ZREM', timers, c.timers_off)
+each('ZADD', judged, c.judged)
+-- Outbox, dead letters, definitions
+if c.out_size > 0 then
+  redis.call('XADD', out, 'MAXLEN', '~', c.out_max, c.commit .. '-0', 't', take(c.out_size))
+end
+for i = 1, #c.dead do
+  local letter = c.dead[i]
+  redis.call('XADD', dead, 'MAXLEN', '~', c.dead_max, '*', 'reason', letter[2], 'origin', letter[3], 'raw', take(letter[1]))
+end
+if c.defs_size > 0 then redis.call('SET', defs, take(c.defs_size)) end
+-- Meta, the position among it
+redis.call('HSET', meta, 'commit', c.commit, 'token', c.token, unpack(c.meta))
+return answer('ok', '')

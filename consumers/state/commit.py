@@ -1,0 +1,179 @@
+"""The commit as a typed function: everything a batch changes in a partition, in one script (`commit.lua`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from consumers.log.port import START, Offset
+from consumers.state.keys import SHOWN_CHANNEL, PartitionKeys
+from consumers.state.store import Argument, Run, Script, Store
+from rules.errors import SegmentdError
+
+OUTBOX_ENTRIES_MAX = 200_000
+"""Commits with transitions that the feed keeps. On the embedded default the outbox is the topic, so this is how far
+back a subscriber may resume; a commit under load carries hundreds of transitions, an idle one a single one."""
+DEAD_LETTERS_MAX = 100_000
+
+_COMMIT, _TAKEOVER, _SHOW, _RELEASE = (Script(name) for name in ("commit", "takeover", "show", "release"))
+
+
+class Reload(SegmentdError):
+    """The partition is not as its owner believes (another owner, a store that was rolled back): load it again."""
+
+
+class Held(SegmentdError):
+    """Another owner is alive."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
+    """A record that could not be taken, and why. `offset` and `timestamp_ms` are the log's."""
+
+    reason: str
+    offset: Offset
+    timestamp_ms: int
+    raw: bytes
+
+
+class Meta(msgspec.Struct):
+    """A partition's own small state. `numbered`: transitions ever written; `cursor`: last customer merged by a
+    collection (see `evaluator/collect`), "" for none."""
+
+    epoch: int = 0
+    owner: str = ""
+    commit: int = 0
+    shown: int = 0
+    position: Offset = START
+    clock: int = 0
+    numbered: int = 0
+    edition: int = 0
+    cursor: str = ""
+
+    @classmethod
+    def parse(cls, flat: list[bytes]) -> Meta:
+        """From HGETALL's answer; what is missing has its default."""
+        texts = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+        known = {name: texts[name] for name in cls.__struct_fields__ if name in texts}
+        return msgspec.convert(known, cls, strict=False)
+
+
+class Commit(msgspec.Struct):
+    """What one commit changes. Scores are ms, or editions in `judged`; `members` per segment: who is, and who is not.
+
+    `transitions` are rendered, in order. `definitions` None: unchanged. `commit` is the number this one gets.
+    """
+
+    epoch: int
+    commit: int
+    token: str
+    position: Offset
+    clock: int
+    numbered: int  # before this commit
+    edition: int
+    cursor: str
+    profiles: dict[str, bytes]
+    members: dict[str, tuple[dict[str, int], list[str]]]
+    timers: dict[str, int]
+    timers_off: list[str]
+    judged: dict[str, int]
+    transitions: list[bytes]
+    dead: list[DeadLetter]
+    definitions: bytes | None
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """`due`: the partition's earliest timer (ms), None without any. `again`: it had been written before."""
+
+    again: bool
+    due: int | None
+    customers: int
+
+
+class OutboxEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A commit's transitions: the first one's number in its partition (from 1), the clock, the CloudEvents."""
+
+    first_number: int
+    clock: int
+    transitions: list[bytes]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def _flat(scores: dict[str, int]) -> list[Any]:
+    """[score, member, ...] as ZADD wants it."""
+    flat: list[Any] = [None] * (2 * len(scores))
+    flat[0::2] = scores.values()
+    flat[1::2] = scores.keys()
+    return flat
+
+
+def _arguments(keys: PartitionKeys, commit: Commit) -> tuple[list[str], list[Argument]]:
+    """KEYS and ARGV of `commit.lua`."""
+    out = b""
+    if commit.transitions:
+        out = _ENCODER.encode(OutboxEntry(commit.numbered + 1, commit.clock, commit.transitions))
+    definitions = commit.definitions or b""
+    meta = {
+        "position": commit.position,
+        "clock": commit.clock,
+        "numbered": commit.numbered + len(commit.transitions),
+        "edition": commit.edition,
+        "cursor": commit.cursor,
+    }
+    head = _ENCODER.encode(
+        {
+            "epoch": str(commit.epoch),
+            "expects": str(commit.commit - 1),
+            "commit": str(commit.commit),
+            "token": commit.token,
+            "prefix": keys.profile_prefix,
+            "customers": list(commit.profiles),
+            "sizes": [len(profile) for profile in commit.profiles.values()],
+            "members": [[_flat(now), gone] for now, gone in commit.members.values()],
+            "timers": _flat(commit.timers),
+            "timers_off": commit.timers_off,
+            "judged": _flat(commit.judged),
+            "out_size": len(out),
+            "out_max": str(OUTBOX_ENTRIES_MAX),
+            "dead": [[len(x.raw), x.reason, f"{x.offset}@{x.timestamp_ms}"] for x in commit.dead],
+            "dead_max": str(DEAD_LETTERS_MAX),
+            "defs_size": len(definitions),
+            "meta": [str(part) for pair in meta.items() for part in pair],
+        }
+    )
+    blob = b"".join([*commit.profiles.values(), out, *(letter.raw for letter in commit.dead), definitions])
+    names = [keys.meta, keys.timers, keys.judged, keys.out, keys.dead, keys.definitions]
+    names += [keys.members(segment) for segment in commit.members]
+    return names, [head, blob]
+
+
+async def apply(store: Store, keys: PartitionKeys, commit: Commit) -> Committed:
+    """Write it, durably. The same again is harmless. Raises Reload, Unavailable (then it may stand: repeat it)."""
+    names, args = _arguments(keys, commit)
+    (answer,) = await store.run_durably([Run(_COMMIT, names, args)])
+    what, why, due, customers = answer
+    if what == b"reload":
+        raise Reload(why.decode())
+    return Committed(again=what == b"again", due=int(float(due)) if due else None, customers=int(customers))
+
+
+async def take_over(store: Store, keys: PartitionKeys, owner: str, lease_ms: int, force: bool) -> Meta:
+    """Become the owner; everything earlier owners wrote is durable then. Raises Held (not when forced), Unavailable."""
+    (answer,) = await store.run_durably([Run(_TAKEOVER, [keys.meta], [owner, lease_ms, "1" if force else "0"])])
+    if answer[0] == b"held":
+        raise Held(f"owned by {answer[1].decode()}")
+    return Meta.parse(answer[1])
+
+
+async def show(store: Store, keys: PartitionKeys, partition: int, epoch: int, commit: int | None) -> None:
+    """Let the feed's readers see a durable commit (None: only say that the owner is alive). Raises Reload."""
+    shown = "" if commit is None else commit
+    if not await store.run(_SHOW, [keys.meta], [epoch, shown, SHOWN_CHANNEL, partition]):
+        raise Reload("another epoch owns the partition")
+
+
+async def release(store: Store, keys: PartitionKeys, epoch: int) -> None:
+    """Give the partition back, if it is still ours."""
+    await store.run(_RELEASE, [keys.meta], [epoch])
