@@ -181,6 +181,11 @@ def check_instant(value: Any, where: str) -> int:
     return ts
 
 
+def check_log_ts(value: Any) -> int | None:
+    """A recorded line's `log_ts`, RFC 3339 or ms, as ms; None where it has none. Raises EventRejected."""
+    return value if value is None or type(value) is int else check_instant(value, "log_ts")
+
+
 _minutes: dict[str, int] = {}  # "2026-11-20T09:00:" -> ms; and the tail "00.123Z" -> ms: most of an instant repeats
 _tails: dict[str, int] = {}
 _REMEMBERED_MAX = 50_000

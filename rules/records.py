@@ -23,7 +23,7 @@ from rules.events import (
     RECORDED,
     Event,
     EventLimits,
-    check_instant,
+    check_log_ts,
     check_plain,
     event_of,
     kind,
@@ -72,8 +72,7 @@ def decode_event(data: bytes, now_ms: int | None, limits: EventLimits = AT_THE_E
 def decode_line(data: bytes) -> tuple[Event, int | None]:
     """One line of a recording: the event, and its `log_ts` in ms where the line has one. Raises EventRejected."""
     raw = _object(data, RECORDED)
-    stamp = raw.get("log_ts")
-    log_ts = None if stamp is None else stamp if type(stamp) is int else check_instant(stamp, "log_ts")
+    log_ts = check_log_ts(raw.get("log_ts"))
     return event_of(raw, log_ts, RECORDED), log_ts
 
 
