@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rules.errors import Mistake
 from rules.language import mistakes
-from rules.language.documents import All, AnyOf, AtLeast, Condition, NoneOf, Not, PairNode, Segment, SegmentNode
+from rules.language.documents import All, AnyOf, AtLeast, Condition, NoneOf, Not, Segment, SegmentNode
 from rules.limits import SEGMENTS_MAX
 
 
@@ -68,7 +68,7 @@ def _tangled(edges: Mapping[str, list[SegmentNode]]) -> dict[str, list[SegmentNo
     for gone in free:
         left.pop(gone, None)
         for user in users.get(gone, ()):
-            if user in left and left[user]:
+            if left.get(user):
                 left[user] = [node for node in left[user] if node.segment != gone]
                 if not left[user]:
                     free.append(user)

@@ -8,32 +8,24 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
 from rules.errors import Mistake, SegmentInvalid
 from rules.language.draft import join
-from rules.limits import DOCUMENT_ALIASES_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_NESTING_MAX
+from rules.language.hints import shown
+from rules.limits import DOCUMENT_BYTES_MAX, DOCUMENT_NESTING_MAX, DOCUMENT_VALUES_MAX
 
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # only its events are used
 _TAG = "tag:yaml.org,2002:"
-_TEXT, _MAP, _LIST = _TAG + "str", _TAG + "map", _TAG + "seq"
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _SPECIAL = re.compile(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)")
 _INT_DIGITS_MAX = 400  # more than any number that is used; keeps reading one linear
-
-
-class _Loader(_Base):  # type: ignore[misc]
-    """Composes nodes only; the meaning of plain scalars is given by `_plain`."""
-
-    def resolve(self, kind: type, value: Any, implicit: Any) -> str:
-        if kind is yaml.ScalarNode:
-            return "?" if implicit[0] else _TEXT
-        return _LIST if kind is yaml.SequenceNode else _MAP
 
 
 def load_yaml(source: str | bytes, bytes_max: int = DOCUMENT_BYTES_MAX) -> Any:
@@ -127,25 +119,121 @@ def _assert_shallow(value: Any, depth: int = 0) -> None:
 
 
 def _documents(text: str) -> list[Any]:
-    building = _Building()
-    loader: Any = None
     try:
-        loader = _Loader(text)
-        values = []
-        while loader.check_node():
-            values.append(building.value(loader.get_node(), "", 0))
-    except yaml.MarkedYAMLError as error:
-        building.mistakes.append(Mistake("", _syntax(error)))
+        parser = _Parser(text)
     except (yaml.YAMLError, UnicodeError) as error:
-        building.mistakes.append(Mistake("", f"this is no YAML: {' '.join(str(error).split())}"))
-    except RecursionError:
-        building.mistakes.append(Mistake("", f"is nested deeper than {DOCUMENT_NESTING_MAX} levels"))
+        raise SegmentInvalid([Mistake("", f"this is no YAML: {' '.join(str(error).split())}")]) from None
+    try:
+        return _Building(parser).documents()
     finally:
-        if loader is not None:
-            loader.dispose()
-    if building.mistakes:
-        raise SegmentInvalid(building.mistakes)
-    return values
+        parser.dispose()
+
+
+class _Stop(Exception):
+    """Reading cannot go on behind the mistake just noted."""
+
+
+class _Building:
+    """Builds plain values from libyaml's events, and counts them, so that neither depth nor aliases can multiply.
+
+    It asks for one event after the other and goes no deeper than the limit: libyaml's own composer recurses in C.
+    """
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+        self._mistakes: list[Mistake] = []
+        self._anchors: dict[str, tuple[Any, int]] = {}  # the value and how many values it is made of
+        self._values = 0
+
+    def documents(self) -> list[Any]:
+        """Every document of the text. Raises SegmentInvalid."""
+        found = []
+        try:
+            while not isinstance(event := self._parser.get_event(), yaml.StreamEndEvent):
+                if isinstance(event, yaml.DocumentStartEvent):
+                    self._anchors.clear()
+                    found.append(self._value(self._parser.get_event(), "", 0))
+        except yaml.MarkedYAMLError as error:
+            self._mistakes.append(Mistake("", _syntax(error)))
+        except (yaml.YAMLError, UnicodeError) as error:
+            self._mistakes.append(Mistake("", f"this is no YAML: {' '.join(str(error).split())}"))
+        except _Stop:
+            pass
+        if self._mistakes:
+            raise SegmentInvalid(self._mistakes)
+        return found
+
+    def _value(self, event: Any, at: str, depth: int) -> Any:
+        before = self._values
+        self._count(event, at, 1)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, at)
+        scalar = isinstance(event, yaml.ScalarEvent)
+        value = self._scalar(event, at) if scalar else self._collection(event, at, depth)
+        if event.anchor:
+            self._anchors[event.anchor] = (value, self._values - before)
+        return value
+
+    def _count(self, event: Any, at: str, values: int) -> None:
+        self._values += values
+        if self._values > DOCUMENT_VALUES_MAX:
+            self._note(event, at, f"the text stands for more than {DOCUMENT_VALUES_MAX:,} values")
+            raise _Stop
+
+    def _alias(self, event: Any, at: str) -> Any:
+        if event.anchor not in self._anchors:
+            self._note(event, at, f"the alias `*{event.anchor}` has no anchor before it")
+            return None
+        value, size = self._anchors[event.anchor]
+        self._count(event, at, size - 1)
+        return value
+
+    def _collection(self, event: Any, at: str, depth: int) -> Any:
+        if depth >= DOCUMENT_NESTING_MAX:
+            self._note(event, at, f"is nested deeper than {DOCUMENT_NESTING_MAX} levels")
+            raise _Stop
+        wanted, build = _COLLECTIONS[type(event)]
+        if event.tag not in (None, "!", wanted):
+            self._note(event, at, f"the tag `{event.tag}` is not known here: leave it out")
+        return build(self, at, depth + 1)
+
+    def _list(self, at: str, depth: int) -> list[Any]:
+        found: list[Any] = []
+        while not isinstance(event := self._parser.get_event(), yaml.SequenceEndEvent):
+            found.append(self._value(event, f"{at}[{len(found)}]", depth))
+        return found
+
+    def _mapping(self, at: str, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(event := self._parser.get_event(), yaml.MappingEndEvent):
+            key = self._key(event, at, depth)
+            here = join(at, key)
+            if key in found:
+                self._note(event, here, f"the key {shown(key)} stands twice in one mapping: keep one")
+            found[key] = self._value(self._parser.get_event(), here, depth)
+        return found
+
+    def _key(self, event: Any, at: str, depth: int) -> str:
+        """A key is its text as written: `1: x` and `"1": x` are the same, as they are in JSON."""
+        if isinstance(event, yaml.ScalarEvent):
+            self._value(event, at, depth)
+            return str(event.value)
+        self._note(event, at, "a key must be plain text")
+        return str(self._value(event, at, depth))
+
+    def _scalar(self, event: Any, at: str) -> Any:
+        if event.tag in (None, "!"):
+            return _plain(event.value) if event.implicit[0] else event.value
+        wanted = event.tag.removeprefix(_TAG)
+        value = event.value if wanted == "str" else _plain(event.value)
+        if isinstance(value, _KINDS.get(wanted, ())) and not (wanted == "int" and isinstance(value, bool)):
+            return value
+        self._note(event, at, f"the tag `{event.tag}` does not fit here: leave it out")
+        return None
+
+    def _note(self, event: Any, at: str, message: str) -> None:
+        mark = event.start_mark
+        self._mistakes.append(Mistake(at, f"line {mark.line + 1}, column {mark.column + 1}: {message}"))
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:
@@ -155,66 +243,12 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
     return f"{place}this is no YAML: {told}"
 
 
-class _Building:
-    """Turns composed nodes into plain values and counts what it builds, so that aliases cannot multiply."""
-
-    def __init__(self) -> None:
-        self.mistakes: list[Mistake] = []
-        self._values = 0
-        self._opened: set[int] = set()
-
-    def value(self, node: Any, at: str, depth: int) -> Any:
-        self._values += 1
-        if self._values > DOCUMENT_ALIASES_MAX:
-            return self._stop(at, node, f"the text stands for more than {DOCUMENT_ALIASES_MAX:,} values")
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, at)
-        if depth >= DOCUMENT_NESTING_MAX or id(node) in self._opened:
-            return self._stop(at, node, f"is nested deeper than {DOCUMENT_NESTING_MAX} levels")
-        if node.tag not in (_MAP, _LIST):
-            return self._stop(at, node, f"the tag `{node.tag}` is not known here: leave it out")
-        self._opened.add(id(node))
-        built: Any = (
-            self._mapping(node, at, depth) if isinstance(node, yaml.MappingNode) else self._list(node, at, depth)
-        )
-        self._opened.discard(id(node))
-        return built
-
-    def _list(self, node: Any, at: str, depth: int) -> list[Any]:
-        return [self.value(item, f"{at}[{index}]", depth + 1) for index, item in enumerate(self._within(node))]
-
-    def _mapping(self, node: Any, at: str, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key_node, value_node in self._within(node):
-            if not isinstance(key_node, yaml.ScalarNode):
-                self._stop(at, key_node, "a key must be plain text")
-                continue
-            key = key_node.value
-            here = join(at, key)
-            if key in found:
-                self._stop(here, key_node, f"the key `{key}` stands twice in one mapping: keep one")
-            found[key] = self.value(value_node, here, depth + 1)
-        return found
-
-    def _within(self, node: Any) -> Any:
-        return node.value if self._values <= DOCUMENT_ALIASES_MAX else ()
-
-    def _scalar(self, node: Any, at: str) -> Any:
-        if node.tag == _TEXT:
-            return node.value
-        wanted = None if node.tag == "?" else node.tag.removeprefix(_TAG)
-        value = _plain(node.value)
-        if wanted is None or (wanted in _KINDS and isinstance(value, _KINDS[wanted])):
-            return value
-        return self._stop(at, node, f"the tag `{node.tag}` does not fit here: leave it out")
-
-    def _stop(self, at: str, node: Any, message: str) -> None:
-        mistake = Mistake(at, f"line {node.start_mark.line + 1}, column {node.start_mark.column + 1}: {message}")
-        if not self.mistakes or self.mistakes[-1].message.split(": ", 1)[1] != message:
-            self.mistakes.append(mistake)
-
-
+_COLLECTIONS: dict[type, tuple[str, Callable[[_Building, str, int], Any]]] = {
+    yaml.SequenceStartEvent: (_TAG + "seq", _Building._list),
+    yaml.MappingStartEvent: (_TAG + "map", _Building._mapping),
+}
 _KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
     "int": (int,),
     "float": (int, float),
     "bool": (bool,),
