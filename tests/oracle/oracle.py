@@ -55,6 +55,7 @@ class Customer:
     pending: list[int] = field(default_factory=list)  # instants to judge at, ascending
     settled: int = 0  # every instant before this one has been judged
     changes: list[Change] = field(default_factory=list)
+    judged: list[int] = field(default_factory=list)
 
     def read(self, event: EventLike, clock: int) -> None:
         """One record, `clock` being the highest log timestamp including its own."""
@@ -98,6 +99,7 @@ class Customer:
 
     def judge(self, now: int, event: EventLike | None) -> None:
         """Every segment, once, at `now`; because of a record, or of the clock (None)."""
+        self.judged.append(now)
         seen = world(now, self.id, self.events, {})
         for segment in self.segments:
             stay = self.stays.setdefault(segment.id, Stay())
@@ -155,12 +157,13 @@ class Oracle:
         self.segments = in_order_of_dependency(segments)
         self.instants = Instants(segments)
         self.extra = sorted(extra)
+        self.customers: dict[str, Customer] = {}  # of the last run
 
     def run(self, log: Sequence[tuple[EventLike, int | None]], until: int | None = None) -> Outcome:
         """Every record with its log timestamp (None: its `ts`), then the clock up to `until`, included."""
         stamps = [event.ts if stamp is None else stamp for event, stamp in log]
         end = max([*stamps, until if until is not None else 0])
-        customers = self.play(log, end)
+        customers = self.customers = self.play(log, end)
         for customer in customers.values():
             customer.pass_time(end + 1)
         changes = [change for customer in customers.values() for change in customer.changes]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 from hypothesis import strategies as st
 
@@ -27,6 +28,8 @@ def _at(text: str) -> int:
     assert ms is not None
     return ms
 
+
+T = TypeVar("T")
 
 SHORT = ("1s", "2s", "1m")
 DAYS = ("1d", "2d", "3d", "1h")
@@ -50,6 +53,11 @@ STAGES = (
 )
 
 stages = st.sampled_from(STAGES)
+
+
+def weighted(*choices: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
+    """One of several strategies, each as often as its weight says (`one_of` counts the same one once)."""
+    return st.sampled_from([each for weight, each in choices for _ in range(weight)]).flatmap(lambda each: each)
 
 
 @cache

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rules.language import parse_document
 from rules.language.documents import Segment
 from tests.properties.documents import document_sets
-from tests.properties.stages import Stage, Step, stages, steps, written
+from tests.properties.stages import Stage, Step, stages, steps, weighted, written
 from tests.properties.streams import Log, streams
 
 
@@ -36,21 +36,23 @@ class Play:
         return "\n".join(["Play:", pformat(self.documents, width=118), *lines, f"  until {written(self.until)}"])
 
 
-def _play(stage: Stage, documents: list[dict[str, Any]], log: Log, ends: list[Step]) -> Play:
+def _play(stage: Stage, documents: list[dict[str, Any]], log: Log, end: Step | None) -> Play:
     until = max(event.ts if stamp is None else stamp for event, stamp in log)
+    ends = [Step(text) for text in stage.durations * 2] if end is None else [end]
     for step in ends:
         until = max(until, step.from_(until, stage.zone))
     return Play(stage, documents, log, until)
 
 
-def plays(named: bool = False, most: int = 9) -> st.SearchStrategy[Play]:
+def plays(on: st.SearchStrategy[Stage] = stages, named: bool = False, most: int = 12) -> st.SearchStrategy[Play]:
     """`named`: every event has an id of its own, so that no event is a duplicate. `most`: events."""
-    return stages.flatmap(
+    nothing: st.SearchStrategy[Step | None] = st.none()
+    return on.flatmap(
         lambda stage: st.builds(
             _play,
             st.just(stage),
             document_sets(stage),
             streams(stage, named, most),
-            st.lists(steps(stage, (1,)), max_size=3),
+            weighted((1, st.just(Step())), (4, nothing), (1, steps(stage, (1,)))),  # nothing: long after
         )
     )

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from rules.events import Event
-from tests.properties.documents import EVENTS, NAMES, SCALARS, TAGS, pick, sometimes
-from tests.properties.stages import Stage, Step, dates, instants, steps, written
+from tests.properties.documents import EVENTS, NAMES, SCALARS, TAGS, pick
+from tests.properties.stages import Stage, Step, dates, instants, steps, weighted, written
 
 Log = list[tuple[Event, int | None]]
 
@@ -29,7 +29,7 @@ item = optional(
     price=st.sampled_from(ITEM_PRICES),
     quantity=pick(1, 2, 0.5),
 )
-items = st.one_of(st.lists(item, max_size=3), st.lists(item, max_size=3), pick("none", 5))
+items = weighted((5, st.lists(item, min_size=1, max_size=3)), (1, pick([], "none", 5)))
 
 
 @cache
@@ -89,14 +89,15 @@ class Draft:
 
 @cache
 def drafts(stage: Stage) -> st.SearchStrategy[Draft]:
-    lags = st.one_of(st.none(), st.none(), st.none(), st.none(), steps(stage))
-    plain = st.tuples(st.sampled_from(EVENTS), properties(stage), st.none())
+    nothing: st.SearchStrategy[Step | None] = st.none()
+    lags = weighted((7, nothing), (1, steps(stage)))
+    plain = st.tuples(pick(EVENTS[0], EVENTS[1], *EVENTS), properties(stage), st.none())
     profile = st.tuples(st.just("profile"), profiles(stage), st.none())
     order = st.fixed_dictionaries(
         {"segment": st.sampled_from((*NAMES, "elsewhere")), "action": pick("add", "remove", "clear")}
     )
     manual = st.tuples(st.just("membership"), order, st.none() | steps(stage))
-    kinds = st.one_of(plain, plain, plain, plain, profile, profile, manual)
+    kinds = weighted((9, plain), (3, profile), (1, manual))
     return st.builds(
         lambda anchor, step, who, kind, name, lag: Draft(anchor, step, who, kind[0], name, kind[1], lag, kind[2]),
         st.integers(0, 7),
@@ -140,12 +141,10 @@ def _ranked(event: Event, line: int) -> Event:
 
 
 @cache
-def streams(stage: Stage, named: bool = False, most: int = 9) -> st.SearchStrategy[Log]:
-    return st.builds(
-        lambda drawn, sort: placed(stage, drawn, sort, named),
-        st.lists(drafts(stage), min_size=1, max_size=most),
-        st.booleans().map(lambda late: not late),
-    )
+def streams(stage: Stage, named: bool = False, most: int = 12) -> st.SearchStrategy[Log]:
+    drawn = st.integers(1, most).flatmap(lambda size: st.lists(drafts(stage), min_size=size, max_size=size))
+    late = pick(False, False, False, True)
+    return st.builds(lambda drafts, late: placed(stage, drafts, not late, named), drawn, late)
 
 
-__all__ = ["Draft", "Log", "sometimes", "streams"]
+__all__ = ["Draft", "Log", "streams"]
