@@ -30,7 +30,7 @@ class EventRejected(SegmentdError):
 @dataclass(frozen=True, slots=True)
 class Mistake:
     """One thing that is wrong in a document: `at` its path (`enter.all[1].sum.of`, "" for the document as a whole),
-    `message` what is wrong and what would be right. `document` is the segment's id where several are checked at once."""
+    `message` what is wrong and what would be right. `document`: the segment's id where several are checked."""
 
     at: str
     message: str

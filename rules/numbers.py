@@ -1,4 +1,4 @@
-"""Fixed-point numbers: amounts are integers of millionths ("micros"), rounded half-even on entry, so sums never drift."""
+"""Fixed-point numbers: amounts are ints of millionths ("micros"), rounded half-even on entry: sums never drift."""
 
 from __future__ import annotations
 

@@ -1,0 +1,100 @@
+"""Folding one event into a profile: its features, attributes, tags and overrides, whatever the order of arrival."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rules.aggregates.series import Series
+from rules.events import Event
+from rules.plan import Plan
+from rules.profile import IN_FORCE, OVERRIDE_RANK, OVERRIDE_TS, RANK, TS, Profile
+from rules.times import NEVER, parse_instant
+
+
+class Tally:
+    """What became of events, counted for metrics."""
+
+    __slots__ = ("capped", "duplicates", "events", "late", "waiting")
+
+    def __init__(self) -> None:
+        self.events = self.duplicates = self.late = self.waiting = self.capped = 0
+
+
+def fold(profile: Profile, event: Event, plan: Plan, now: int, affected: set[int], tally: Tally | None) -> None:
+    """Folds an event whose `ts` has come; adds the places of the segments it may move to `affected`."""
+    index = plan.by_type.get(event.type)
+    if index is not None:
+        properties = event.properties
+        for feature in index.plain:
+            if feature.accepts is None or feature.accepts(properties):
+                _add(profile, feature, event, now, affected, tally)
+        for read, table in index.by_value:
+            value = read(properties)
+            if isinstance(value, str):
+                for feature in table.get(value, ()):
+                    if feature.accepts is None or feature.accepts(properties):
+                        _add(profile, feature, event, now, affected, tally)
+    if event.type == "profile":
+        _set_profile(profile, event, plan, now, affected)
+    elif event.type == "membership":
+        _set_override(profile, event, plan, affected)
+
+
+def _add(profile: Profile, feature: Any, event: Event, now: int, affected: set[int], tally: Tally | None) -> None:
+    series = profile.features.get(feature.key)
+    if series is None:
+        series = Series()
+        if not feature.add(series, event, now):
+            return
+        profile.features[feature.key] = series
+    else:
+        added = feature.add(series, event, now)
+        if not added:
+            return
+        if added == 2 and tally is not None:
+            tally.capped += 1
+    for slot in feature.slots:
+        slot.touched(profile, series, now, affected)
+
+
+def _set_profile(profile: Profile, event: Event, plan: Plan, now: int, affected: set[int]) -> None:
+    """Last writer by (ts, rank) wins, per attribute and per tag; unsetting is writing None."""
+    properties = event.properties
+    written: dict[str, Any] = dict(properties.get("set") or {})
+    written.update(dict.fromkeys(properties.get("unset") or ()))
+    for name, value in written.items():
+        if _newer(profile.attributes.get(name), event):
+            profile.attributes[name] = [value, event.ts, event.rank]
+            for slot in plan.by_attribute.get(name, ()):
+                slot.refresh(profile, now, affected)
+    tags = dict.fromkeys(properties.get("tags_add") or (), True)
+    tags.update(dict.fromkeys(properties.get("tags_remove") or (), False))
+    for tag, there in tags.items():
+        if _newer(profile.tags.get(tag), event):
+            profile.tags[tag] = [there, event.ts, event.rank]
+            for tag_slot in plan.by_tag.get(tag, ()):
+                tag_slot.refresh(profile, now, affected)
+
+
+def _newer(record: list[Any] | None, event: Event) -> bool:
+    return record is None or (event.ts, event.rank) >= (record[TS], record[RANK])
+
+
+def _set_override(profile: Profile, event: Event, plan: Plan, affected: set[int]) -> None:
+    """The override with the highest (ts, rank) stands; whether one was in force when last judged is carried over."""
+    properties = event.properties
+    name = properties["segment"]
+    known = profile.overrides.get(name)
+    if known is not None and (event.ts, event.rank) < (known[OVERRIDE_TS], known[OVERRIDE_RANK]):
+        return
+    until = parse_instant(properties["until"]) if properties.get("until") else None
+    was_in_force = known is not None and known[IN_FORCE]
+    profile.overrides[name] = [
+        properties["action"],
+        event.ts,
+        event.rank,
+        NEVER if until is None else until,
+        was_in_force,
+    ]
+    if name in plan.segments:
+        affected.add(plan.segments[name].place)

@@ -1,0 +1,39 @@
+"""Which ids a customer has sent lately: one byte string of 14-byte records, oldest first (contract §1).
+
+A record is the 8-byte hash of type and id, then the clock (ms, 6 bytes) at the first reading.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from rules.limits import DEDUP_IDS_MAX, DEDUP_MS
+
+_RECORD = 14
+_HASH = 8
+
+
+def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | None:
+    """`recent` with the id added, or None for a duplicate: read less than 72 h of clock ago, among the newest 512."""
+    digest = blake2b(f"{event_type}\0{event_id}".encode("utf-8", "surrogatepass"), digest_size=_HASH).digest()
+    if recent and clock - _time(recent, 0) >= DEDUP_MS:
+        recent = _without_expired(recent, clock)
+    at = recent.find(digest)
+    while at >= 0:
+        if at % _RECORD == 0:
+            return None
+        at = recent.find(digest, at + 1)
+    if len(recent) >= DEDUP_IDS_MAX * _RECORD:
+        recent = recent[len(recent) - (DEDUP_IDS_MAX - 1) * _RECORD :]
+    return recent + digest + clock.to_bytes(6, "big", signed=True)
+
+
+def _time(recent: bytes, at: int) -> int:
+    return int.from_bytes(recent[at + _HASH : at + _RECORD], "big", signed=True)
+
+
+def _without_expired(recent: bytes, clock: int) -> bytes:
+    at = _RECORD
+    while at < len(recent) and clock - _time(recent, at) >= DEDUP_MS:
+        at += _RECORD
+    return recent[at:]

@@ -1,0 +1,444 @@
+"""Slots: numbers that events and the clock move, and the levels at which somebody asks about them.
+
+`evaluate` tells a slot's level at an instant and a wake: the first instant after it at which the level may change by
+the clock alone (early at worst). A customer's levels change only here, and only a change concerns a segment.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+from rules.aggregates.series import COUNT, LAST, SUM, Series
+from rules.compare import scalar
+from rules.dates import Since, Timed
+from rules.language.documents import Duration
+from rules.levels import NONE, Levels
+from rules.meters import Meter
+from rules.profile import CHANGED, SEQUENCE, VALUE, Profile
+from rules.times import NEVER, add
+from rules.windows import Rolling
+
+LOOKAHEAD = 64
+"""How many candidate instants one evaluation tries before it answers with an early wake."""
+
+Affected = set[int]
+
+
+class Slot:
+    """`default`: the level of a customer who has nothing here. `steps[level]`/`bits[bit]`: the segments concerned."""
+
+    default = 0
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        raise NotImplementedError
+
+    def value(self, profile: Profile, now: int) -> Any:
+        """What it reads at `now`, for people."""
+        raise NotImplementedError
+
+    def concerned(self, old: int, new: int) -> Iterable[int]:
+        """The segments (by place) that a change from one level to another may move."""
+        raise NotImplementedError
+
+    def connect(self, places: dict[int, tuple[int, ...]]) -> None:
+        """Takes the places of the segments that hang on each step or bit."""
+        raise NotImplementedError
+
+    def feature_keys(self) -> tuple[int, ...]:
+        """The series it reads."""
+        return ()
+
+    def describe(self) -> object:
+        """What its stored levels mean, for the plan's `layout`."""
+        raise NotImplementedError
+
+    def refresh(self, profile: Profile, now: int, affected: Affected) -> None:
+        """Evaluates at `now` and notes whom a change of level concerns."""
+        level, wake = self.evaluate(profile, now)
+        index = self.index
+        old = profile.levels.get(index, self.default)
+        if level != old:
+            if level == self.default:
+                profile.levels.pop(index, None)
+            else:
+                profile.levels[index] = level
+            affected.update(self.concerned(old, level))
+        if wake < NEVER:
+            profile.wakes[index] = wake
+            profile.wake = min(profile.wake, wake)
+        else:
+            profile.wakes.pop(index, None)
+
+    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+        """An event was folded into `series`."""
+        self.refresh(profile, now, affected)
+
+
+class NumberSlot(Slot):
+    """A measure against thresholds, by bisection."""
+
+    def __init__(self, index: int, meter: Meter, levels: Levels) -> None:
+        super().__init__(index)
+        self.meter, self.levels, self.key = meter, levels, meter.key
+        self.bounds = levels.bounds
+        self.default = levels.of(meter.value(None, 0))
+        self.steps: dict[int, tuple[int, ...]] = {}
+
+    def value(self, profile: Profile, now: int) -> Any:
+        return self.meter.value(profile.features.get(self.key), now)
+
+    def connect(self, places: dict[int, tuple[int, ...]]) -> None:
+        self.steps = {low: places.get(low, ()) for low in range(NONE, len(self.bounds))}
+
+    def feature_keys(self) -> tuple[int, ...]:
+        return (self.key,)
+
+    def describe(self) -> object:
+        return [type(self).__name__, self.key, [str(bound) for bound in self.bounds]]
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        series = profile.features.get(self.key)
+        if series is None:
+            return self.default, NEVER
+        meter, of = self.meter, self.levels.of
+        level = of(meter.value(series, now))
+        for tried, instant in enumerate(meter.changes(series, now)):
+            if tried >= LOOKAHEAD or of(meter.value(series, instant)) != level:
+                return level, instant
+        return level, NEVER
+
+    def concerned(self, old: int, new: int) -> Iterable[int]:
+        low, high = (old, new) if old < new else (new, old)
+        if high - low == 1:
+            return self.steps[low]
+        return {place for step in range(low, high) for place in self.steps[step]}
+
+
+class RollingSlot(NumberSlot):
+    """Over the last `within` ms, exactly."""
+
+    def __init__(self, index: int, meter: Meter, levels: Levels, within: int) -> None:
+        super().__init__(index, meter, levels)
+        self.within = within
+
+
+class RollingCount(RollingSlot):
+    """`count` in the last so many ms. Events only raise it: only the next threshold is tested."""
+
+    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+        level = profile.levels.get(self.index, self.default)
+        bounds = self.bounds
+        if level >= len(bounds):
+            return
+        asked, ts = bounds[level], series.ts
+        if series.aged or (asked <= len(ts) and (asked <= 0 or ts[-asked] > now - self.within)):
+            self.refresh(profile, now, affected)
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        series = profile.features.get(self.key)
+        if series is None or series.aged:
+            return super().evaluate(profile, now)
+        ts, within = series.ts, self.within
+        level = bisect_right(self.bounds, len(ts) - bisect_right(ts, now - within))
+        if level and (held := self.bounds[level - 1]) > 0:
+            return level, ts[-held] + within
+        return level, NEVER
+
+
+class RollingSum(RollingSlot):
+    """`sum` in the last so many ms; bisection finds where it falls below as long as no amount is negative."""
+
+    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+        if not series.falls and not series.aged:
+            sums = series.sums
+            total = sums[-1] - sums[bisect_right(series.ts, now - self.within)]
+            if bisect_right(self.bounds, total) == profile.levels.get(self.index, self.default):
+                return  # more only moves the fall further away; the wake that stands is early
+        self.refresh(profile, now, affected)
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        series = profile.features.get(self.key)
+        if series is None or series.falls or series.aged or not series.ts:
+            return super().evaluate(profile, now)
+        ts, sums, within = series.ts, series.sums, self.within
+        level = bisect_right(self.bounds, sums[-1] - sums[bisect_right(ts, now - within)])
+        if level and (held := self.bounds[level - 1]) > 0:
+            return level, ts[bisect_right(sums, sums[-1] - held) - 1] + within
+        return level, NEVER
+
+
+class TotalCount(NumberSlot):
+    """`count` of all events ever: only grows."""
+
+    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+        level = profile.levels.get(self.index, self.default)
+        if level < len(self.bounds) and series.total[COUNT] >= self.bounds[level]:
+            self.refresh(profile, now, affected)
+
+
+class TotalSum(NumberSlot):
+    """`sum` over all events ever."""
+
+    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+        if bisect_right(self.bounds, series.total[SUM]) != profile.levels.get(self.index, self.default):
+            self.refresh(profile, now, affected)
+
+
+class AgeSlot(NumberSlot):
+    """`since_first`/`since_last` against exact durations: the level is how many of them have passed."""
+
+    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+        if self.meter.from_total and self.meter.kind == "since_last":
+            level = bisect_right(self.bounds, now - series.total[LAST])
+            same = level == profile.levels.get(self.index, self.default)
+            if same and (level >= len(self.bounds) or self.index in profile.wakes):
+                return
+        self.refresh(profile, now, affected)
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        series = profile.features.get(self.key)
+        instant = self.meter.value(series, now)
+        changes = next(self.meter.changes(series, now), NEVER)
+        if instant is None:
+            return NONE, changes
+        assert isinstance(instant, int)
+        level = bisect_right(self.bounds, now - instant)
+        if level < len(self.bounds):
+            changes = min(changes, instant + self.bounds[level])
+        return level, changes
+
+
+class MaskSlot(Slot):
+    """A slot whose level is a bit for each comparison asked of it."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.bits: dict[int, tuple[int, ...]] = {}
+        self.tests: list[Any] = []
+
+    def connect(self, places: dict[int, tuple[int, ...]]) -> None:
+        self.bits = {bit: places.get(bit, ()) for bit in range(len(self.tests))}
+
+    def describe(self) -> object:
+        return [type(self).__name__, *self.feature_keys(), [test.identity for test in self.tests]]
+
+    def concerned(self, old: int, new: int) -> Iterable[int]:
+        changed = old ^ new
+        found: set[int] = set()
+        while changed:
+            bit = changed.bit_length() - 1
+            found.update(self.bits[bit])
+            changed ^= 1 << bit
+        return found
+
+
+class SinceSlot(MaskSlot):
+    """`since_*` against durations in calendar units, one test a bit."""
+
+    def __init__(self, index: int, meter: Meter) -> None:
+        super().__init__(index)
+        self.meter, self.key = meter, meter.key
+        self.tests: list[Since] = []
+
+    def feature_keys(self) -> tuple[int, ...]:
+        return (self.key,)
+
+    def value(self, profile: Profile, now: int) -> Any:
+        return self.meter.value(profile.features.get(self.key), now)
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        series = profile.features.get(self.key)
+        if series is None:
+            return 0, NEVER
+        instant: Any = self.meter.value(series, now)
+        mask = sum(test.holds(instant, now) << bit for bit, test in enumerate(self.tests))
+        wake = min((test.until(instant, now) for test in self.tests), default=NEVER)
+        return mask, min(wake, next(self.meter.changes(series, now), NEVER))
+
+
+class EdgeSlot(MaskSlot):
+    """`first`/`last` value, one comparison a bit."""
+
+    def __init__(self, index: int, meter: Meter) -> None:
+        super().__init__(index)
+        self.meter, self.key = meter, meter.key
+        self.tests: list[Timed] = []
+
+    def feature_keys(self) -> tuple[int, ...]:
+        return (self.key,)
+
+    def value(self, profile: Profile, now: int) -> Any:
+        text: Any = self.meter.value(profile.features.get(self.key), now)
+        return None if text is None else scalar(text)
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        series = profile.features.get(self.key)
+        if series is None:
+            return 0, NEVER
+        level, wake = self._at(series, now)
+        for tried, instant in enumerate(self.meter.changes(series, now)):
+            if instant >= wake:
+                break
+            if tried >= LOOKAHEAD or self._at(series, instant)[0] != level:
+                return level, instant
+        return level, wake
+
+    def _at(self, series: Series, now: int) -> tuple[int, int]:
+        text: Any = self.meter.value(series, now)
+        if text is None:
+            return 0, NEVER
+        value = scalar(text)
+        mask = sum(test.holds(value, now) << bit for bit, test in enumerate(self.tests))
+        return mask, min((test.until(value, now) for test in self.tests), default=NEVER)
+
+
+class PairSlot(NumberSlot):
+    """`ratio` or `difference` of two measures, compared exactly."""
+
+    def __init__(self, index: int, kind: str, left: Meter, right: Meter, levels: Levels) -> None:
+        self.kind, self.left, self.right = kind, left, right
+        self.index, self.meter, self.levels = index, left, levels
+        self.bounds, self.steps = levels.bounds, {}
+        self.default = levels.of(self._value(None, None, 0))
+
+    def feature_keys(self) -> tuple[int, ...]:
+        return tuple({self.left.key: None, self.right.key: None})
+
+    def describe(self) -> object:
+        return [self.kind, self.left.key, self.right.key, [str(bound) for bound in self.bounds]]
+
+    def _series(self, profile: Profile) -> tuple[Series | None, Series | None]:
+        return profile.features.get(self.left.key), profile.features.get(self.right.key)
+
+    def _value(self, left: Series | None, right: Series | None, now: int) -> Fraction | None:
+        a: Any = self.left.value(left, now)
+        b: Any = self.right.value(right, now)
+        if a is None or b is None or (self.kind == "ratio" and b == 0):
+            return None
+        mine, theirs = Fraction(a, self.left.scale), Fraction(b, self.right.scale)
+        return mine / theirs if self.kind == "ratio" else mine - theirs
+
+    def value(self, profile: Profile, now: int) -> Any:
+        return self._value(*self._series(profile), now)
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        left, right = self._series(profile)
+        level = self.levels.of(self._value(left, right, now))
+        instant = now
+        for _ in range(LOOKAHEAD):
+            coming = (next(meter.changes(s, instant), NEVER) for meter, s in ((self.left, left), (self.right, right)))
+            instant = min(coming)
+            if instant >= NEVER or self.levels.of(self._value(left, right, instant)) != level:
+                return level, instant
+        return level, instant
+
+
+class AttributeSlot(MaskSlot):
+    """A profile attribute, one comparison a bit."""
+
+    def __init__(self, index: int, path: str) -> None:
+        super().__init__(index)
+        self.path = path
+        self.parts = path.split(".")
+        self.tests: list[Timed] = []
+
+    def describe(self) -> object:
+        return ["attribute", self.path, [test.identity for test in self.tests]]
+
+    def value(self, profile: Profile, now: int) -> Any:
+        attributes = profile.attributes
+        if self.path in attributes:
+            return attributes[self.path][VALUE]
+        if self.parts[0] not in attributes:
+            return None
+        found = attributes[self.parts[0]][VALUE]
+        for part in self.parts[1:]:
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        value = self.value(profile, now)
+        mask = sum(test.holds(value, now) << bit for bit, test in enumerate(self.tests))
+        return mask, min((test.until(value, now) for test in self.tests), default=NEVER)
+
+    def seal(self) -> None:
+        """Called once all tests are in: the level of a missing attribute."""
+        self.default = sum(test.holds(None, 0) << bit for bit, test in enumerate(self.tests))
+
+
+class SwitchSlot(Slot):
+    """A slot that is on (1) or off (0)."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.places: tuple[int, ...] = ()
+
+    def connect(self, places: dict[int, tuple[int, ...]]) -> None:
+        self.places = places.get(0, ())
+
+    def concerned(self, old: int, new: int) -> Iterable[int]:
+        return self.places
+
+
+class TagSlot(SwitchSlot):
+    def __init__(self, index: int, any_of: tuple[str, ...], all_of: tuple[str, ...], none_of: tuple[str, ...]) -> None:
+        super().__init__(index)
+        self.any_of, self.all_of, self.none_of = any_of, all_of, none_of
+        self.default = 0 if any_of or all_of else 1
+
+    def describe(self) -> object:
+        return ["tag", self.any_of, self.all_of, self.none_of]
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        tags = {tag for tag, record in profile.tags.items() if record[VALUE]}
+        holds = tags.issuperset(self.all_of) and tags.isdisjoint(self.none_of)
+        return int(holds and (not self.any_of or not tags.isdisjoint(self.any_of))), NEVER
+
+    def value(self, profile: Profile, now: int) -> Any:
+        named = (*self.any_of, *self.all_of, *self.none_of)
+        return sorted({tag for tag in named if tag in profile.tags and profile.tags[tag][VALUE]})
+
+
+class MembershipSlot(SwitchSlot):
+    """Is an announced member of another segment, for at least so long."""
+
+    def __init__(self, index: int, segment: str, lasting: Duration | None, tz: str) -> None:
+        super().__init__(index)
+        self.segment, self.lasting, self.tz = segment, lasting, tz
+
+    def describe(self) -> object:
+        return ["segment", self.segment, self.lasting, self.tz]
+
+    def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
+        state = profile.members.get(self.segment)
+        if state is None or state[SEQUENCE] % 2 == 0:
+            return 0, NEVER
+        if self.lasting is None:
+            return 1, NEVER
+        due = add(state[CHANGED], self.lasting, self.tz)
+        return (1, NEVER) if now >= due else (0, due)
+
+    def value(self, profile: Profile, now: int) -> Any:
+        return profile.is_member(self.segment)
+
+
+def number_slot(index: int, meter: Meter, levels: Levels) -> NumberSlot:
+    """The cheapest slot that reads this meter."""
+    kind = meter.kind
+    if kind in ("since_first", "since_last"):
+        return AgeSlot(index, meter, levels)
+    if meter.from_total and kind in ("count", "sum"):
+        return (TotalCount if kind == "count" else TotalSum)(index, meter, levels)
+    window = meter.window
+    if meter.feature.kind != "chain" and isinstance(window, Rolling) and window.within and not window.before:
+        if kind == "count":
+            return RollingCount(index, meter, levels, window.within)
+        if kind == "sum":
+            return RollingSum(index, meter, levels, window.within)
+    return NumberSlot(index, meter, levels)
