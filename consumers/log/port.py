@@ -42,6 +42,17 @@ class Bounds(NamedTuple):
     last: Offset
 
 
+class Lag(NamedTuple):
+    """How far a reader at some position is behind. `records` counts up to LAG_RECORDS_MAX (that many: at least)."""
+
+    end: Offset  # of the newest record, START when there was never one
+    records: int
+    newest_ms: int  # timestamp of the newest record, 0 when there was never one
+
+
+LAG_RECORDS_MAX = 10_000
+
+
 class Log(Protocol):
     """One log of a fixed number of partitions. Every call may raise `rules.errors.Unavailable`."""
 
@@ -69,6 +80,10 @@ class Log(Protocol):
 
     async def bounds(self) -> list[Bounds]:
         """The ends of every partition."""
+        ...
+
+    async def lags(self, positions: Mapping[int, Offset]) -> dict[int, Lag]:
+        """How far behind the end each position is."""
         ...
 
     async def trim(self, behind: Mapping[int, Offset]) -> int:

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 from redis.exceptions import ResponseError
 
-from consumers.log.port import START, Appended, Bounds, Offset, Record
+from consumers.log.port import LAG_RECORDS_MAX, START, Appended, Bounds, Lag, Offset, Record
 from consumers.state.keys import PARTITIONS, PartitionKeys
 from consumers.state.store import BLOCK_MS_MAX, Run, Script, Store
 
 _SEQ_BITS = 20
 _SEQ_MASK = (1 << _SEQ_BITS) - 1
-_APPEND = Script("append", package="consumers.log")
+_APPEND, _LAG = (Script(name, package="consumers.log") for name in ("append", "lag"))
 APPEND_RECORDS_MAX = 5_000  # of one partition in one script call: no call may hold the server up for long
 _TRIM_RECORDS_MAX = 50_000  # a call and partition
 
@@ -98,6 +98,15 @@ class RedisLog:
                 flat = []
             infos.append(dict(zip(flat[::2], flat[1::2], strict=True)))
         return infos
+
+    async def lags(self, positions: Mapping[int, Offset]) -> dict[int, Lag]:
+        lags = {}
+        for partition, position in positions.items():
+            run = Run(_LAG, [self._streams[partition]], [_stream_id(position), LAG_RECORDS_MAX])
+            newest, behind = await self._store.run(*run)
+            end = _offset(newest) if newest else START
+            lags[partition] = Lag(end, behind, max(0, end >> _SEQ_BITS))
+        return lags
 
     async def trim(self, behind: Mapping[int, Offset]) -> int:
         gone = 0

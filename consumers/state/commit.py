@@ -44,6 +44,7 @@ class Meta(msgspec.Struct):
     owner: str = ""
     commit: int = 0
     shown: int = 0
+    shown_position: Offset = START
     position: Offset = START
     clock: int = 0
     numbered: int = 0

@@ -3,7 +3,7 @@
 | key | type | written by | what |
 |---|---|---|---|
 | `sg:{p}:log` | stream | whoever appends (`log/redis_streams`) | the log; trimmed behind its readers |
-| `sg:{p}:meta` | hash | the owner's commit, `show`, `takeover` | epoch, owner, seen, commit, token, position, clock, ... |
+| `sg:{p}:meta` | hash | the owner's commit, `show`, `takeover` | epoch, owner, seen, commit, position, clock, ... |
 | `sg:{p}:c:<customer>` | string | commit | the profile (`rules.profile.encode`) |
 | `sg:{p}:m:<segment>` | zset | commit | members: customer -> since (ms); gone when empty |
 | `sg:{p}:timers` | zset | commit | customer -> wake (ms), for those who have one |
