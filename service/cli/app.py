@@ -1,0 +1,151 @@
+"""Which commands there are and what their options mean. What a command does is in the module of its name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rules.errors import SegmentdError
+from service.cli.arguments import spread
+from service.cli.output import fail
+
+app = typer.Typer(
+    name="segmentd",
+    help="Event-streaming customer segmentation: exact entries and exits, by event and by clock.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+segments_app = typer.Typer(no_args_is_help=True, help="Segment documents in files: check, test, compare, apply.")
+app.add_typer(segments_app, name="segments")
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files or directories.", show_default=False)]
+SegmentPaths = Annotated[
+    list[Path], typer.Option("--segments", metavar="PATH…", help="Segment files or directories.", show_default=False)
+]
+Server = Annotated[str, typer.Option(envvar="SEGMENTD_SERVER", help="Address of the running service.")]
+Token = Annotated[str | None, typer.Option(envvar="SEGMENTD_TOKEN", help="Bearer token, if the service asks for one.")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]", show_default=False)]
+Port = Annotated[int | None, typer.Option(help="Port to listen on, 0: any.  [default: 8080]", show_default=False)]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Where the embedded store keeps its data.  [default: .segmentd]", show_default=False)
+]
+LOCAL = "http://127.0.0.1:8080"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits with its status: 0 done, 1 something failed, 2 it could not be understood or read."""
+    try:
+        app(spread(sys.argv[1:] if arguments is None else arguments), prog_name="segmentd")
+    except SegmentdError as error:
+        fail(str(error))
+        sys.exit(getattr(error, "status", 1))
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def up(
+    segments: SegmentPaths = [],  # noqa: B006 (typer copies it)
+    sample: Annotated[bool, typer.Option("--sample", help="With sample segments and live sample traffic.")] = False,
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run everything in one process. Without REDIS_URL on an embedded store, data kept in ./.segmentd."""
+    from service.cli.up import run_up
+
+    run_up(segments, sample=sample, host=host, port=port, data_dir=data_dir)
+
+
+@app.command()
+def api(host: Host = None, port: Port = None) -> None:
+    """Answer HTTP only; evaluators run elsewhere on the same REDIS_URL."""
+    from service.cli.roles import run_api
+
+    run_api(host=host, port=port)
+
+
+@app.command()
+def evaluator() -> None:
+    """Evaluate only: read the log, keep the memberships, write the feed. Needs REDIS_URL."""
+    from service.cli.roles import run_evaluator
+
+    run_evaluator()
+
+
+@app.command()
+def demo(
+    events: Annotated[int | None, typer.Option(help="Play only so many events.", show_default=False)] = None,
+) -> None:
+    """Play the packaged sample shop through the whole embedded service, print the result, end."""
+    from service.cli.demo import run_demo
+
+    run_demo(events)
+
+
+@app.command()
+def replay(
+    events: Annotated[Path, typer.Argument(metavar="EVENTS", help=".jsonl, .jsonl.gz or .parquet")],
+    segments: SegmentPaths,
+    at: Annotated[
+        str | None, typer.Option(metavar="TS", help="Play up to this instant.  [default: highest ts]")
+    ] = None,
+    transitions: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Write every change here.")] = None,
+    memberships: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Write who is in at the end.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Bad records are no failure.")] = False,
+) -> None:
+    """Play a recorded event file in event time, with no store and no server."""
+    from service.cli.replay import run_replay
+
+    run_replay(events, segments, at=at, transitions=transitions, memberships=memberships, skip_bad=skip_bad)
+
+
+# -- segments in files ------------------------------------------------------------------------------------------------
+
+
+@segments_app.command("validate")
+def validate(paths: Paths) -> None:
+    """Check documents and say them in words; exit 1 if any is wrong."""
+    from service.cli.validate import run_validate
+
+    run_validate(paths)
+
+
+@segments_app.command("test")
+def test(paths: Paths) -> None:
+    """Run the cases in *.cases.yaml; exit 1 if any failed."""
+    from service.cli.test import run_test
+
+    run_test(paths)
+
+
+@segments_app.command("diff")
+def diff(
+    paths: Paths,
+    server: Server = LOCAL,
+    token: Token = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 1 if anything differs.")] = False,
+) -> None:
+    """Show what `apply` would change in a running service, in words."""
+    from service.cli.apply import run_diff
+
+    run_diff(paths, server, token, exit_code=exit_code)
+
+
+@segments_app.command("apply")
+def apply(
+    paths: Paths,
+    server: Server = LOCAL,
+    token: Token = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete the segments that no file has.")] = False,
+) -> None:
+    """Make a running service's segments what the files say."""
+    from service.cli.apply import run_apply
+
+    run_apply(paths, server, token, prune=prune)

@@ -1,0 +1,1 @@
+"""Playing a recorded event file through the rules: no store, no server, event time only."""
