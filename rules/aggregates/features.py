@@ -78,8 +78,11 @@ class Feature:
         series.ts = sorted(series.ts + older.ts)
         self._merge_summaries(series, older, now)
 
-    def _merge_summaries(self, series: Series, older: Series, now: int) -> None:
+    def merge_total(self, series: Series, older: Series) -> None:
         series.total = merge_summary(series.total, older.total)
+
+    def _merge_summaries(self, series: Series, older: Series, now: int) -> None:
+        self.merge_total(series, older)
         for day, summary in older.aged.items():
             series.aged[day] = merge_summary(series.aged.get(day, []), summary)
         if series.ts:
@@ -221,11 +224,9 @@ class Edge(Rows):
         if not at or ((row[:2] >= at[:2]) if self.last else (row[:2] < at[:2])):
             series.total = row
 
-    def _merge_summaries(self, series: Series, older: Series, now: int) -> None:
+    def merge_total(self, series: Series, older: Series) -> None:
         if older.total:
             self._widen(series, older.total)
-        if series.ts:
-            self.trim(series, now)
 
 
 def entries(series: Series) -> list[tuple[int, int]]:
