@@ -1,0 +1,55 @@
+"""Who may do what: the one place where routes ask for a scope, and where they get the services from."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from service.auth import Scope
+from service.problems import Problem
+from service.wiring import Services
+
+_bearer = HTTPBearer(
+    auto_error=False, description="Needed only where tokens are set (`SEGMENTD_TOKENS`); scopes: ingest, read, manage."
+)
+
+
+async def services(request: Request) -> Services:
+    found = request.app.state.services
+    assert isinstance(found, Services)
+    return found
+
+
+With = Annotated[Services, Depends(services)]
+
+
+def require(scope: Scope) -> Callable[..., Awaitable[None]]:
+    """A dependency that lets a request pass if its token has the scope, or if no tokens are set at all."""
+
+    async def check(
+        parts: With, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None
+    ) -> None:
+        tokens = parts.settings.tokens
+        if not tokens:
+            return
+        allowed = tokens.scopes_of(credentials.credentials) if credentials else None
+        if allowed is None:
+            raise _unauthorized(scope, presented=credentials is not None)
+        if scope not in allowed:
+            raise _forbidden(scope)
+
+    return check
+
+
+def _unauthorized(scope: Scope, presented: bool) -> Problem:
+    challenge = f'Bearer realm="segmentd", scope="{scope}"' + (', error="invalid_token"' if presented else "")
+    detail = "The token is not known here." if presented else "Send `Authorization: Bearer <token>`."
+    return Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": challenge})
+
+
+def _forbidden(scope: Scope) -> Problem:
+    challenge = f'Bearer realm="segmentd", error="insufficient_scope", scope="{scope}"'
+    return Problem(403, "forbidden", f"This needs the scope `{scope}`.", headers={"WWW-Authenticate": challenge})

@@ -1,0 +1,149 @@
+"""Members of a segment: who is in, and adding or removing somebody by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from consumers.state.reads import CursorInvalid
+from rules.errors import EventRejected
+from rules.events import Event, check_instant
+from rules.times import format_instant
+from service import examples
+from service.answers import answer
+from service.bodies import read_body
+from service.cursors import bad_cursor
+from service.guard import With
+from service.headers import wait_seconds
+from service.ingest import append, applied
+from service.params import Cursor, CustomerId, Limit, SegmentId
+from service.problems import Problem, invalid_parameter
+from service.segments import known
+from service.settings import KIB
+
+reads = APIRouter(prefix="/v1/segments/{segment}/members", tags=["members"])
+changes = APIRouter(prefix="/v1/segments/{segment}/members", tags=["members"])
+
+Action = Literal["add", "remove", "clear"]
+Key = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description="The same request with the same key counts once.", max_length=255),
+]
+Until = Annotated[str | None, Query(description="RFC 3339: from then on the rule decides again.")]
+_BODY_BYTES_MAX = 4 * KIB
+
+
+@reads.get("", summary="Members, newest first", responses=examples.LIST_MEMBERS)
+async def list_members(parts: With, segment: SegmentId, limit: Limit, cursor: Cursor = None) -> Response:
+    """With `since`. `position` is where `GET /v1/transitions?from=<position>` goes on without a gap."""
+    await known(parts, segment)
+    try:
+        page = await parts.reads.members(segment, limit, cursor)
+    except CursorInvalid:
+        raise bad_cursor() from None
+    members = [{"customer_id": member.customer_id, "since": format_instant(member.since)} for member in page.members]
+    return answer({"members": members, "cursor": page.cursor, "position": page.position})
+
+
+@changes.put(
+    "/{customer}",
+    summary="Add a customer by hand",
+    status_code=202,
+    responses=examples.CHANGE_MEMBER,
+    openapi_extra=examples.UNTIL_BODY,
+)
+async def add_member(
+    parts: With, request: Request, segment: SegmentId, customer: CustomerId, until: Until = None, key: Key = None
+) -> Response:
+    """A member whatever the rule says, until removed, cleared or `until` (in the query or as `{"until": ...}`).
+
+    Written to the log like any event; `Prefer: wait=5` holds the answer until it was applied.
+    """
+    change = Change(segment, customer, "add", _instant(until) or await _until_in_body(request))
+    return await _append(parts, request, change, key)
+
+
+@changes.delete("/{customer}", summary="Remove a customer by hand", status_code=202, responses=examples.CHANGE_MEMBER)
+async def remove_member(
+    parts: With,
+    request: Request,
+    segment: SegmentId,
+    customer: CustomerId,
+    until: Until = None,
+    clear: Annotated[bool, Query(description="Only end what was set by hand: the rule decides again.")] = False,
+    key: Key = None,
+) -> Response:
+    """Not a member whatever the rule says, until added, cleared or `until`.
+
+    With `?clear=true` nothing is set: what was set by hand ends, and the customer is judged afresh.
+    """
+    if clear and until is not None:
+        raise invalid_parameter("until", "clearing is at once and for good: leave `until` out")
+    return await _append(
+        parts, request, Change(segment, customer, "clear" if clear else "remove", _instant(until)), key
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change by hand; `until` in ms."""
+
+    segment: str
+    customer: str
+    action: Action
+    until: int | None
+
+    def event(self, event_id: str, now_ms: int) -> Event:
+        properties: dict[str, Any] = {"segment": self.segment, "action": self.action}
+        if self.until is not None:
+            properties["until"] = format_instant(self.until)
+        return Event("membership", self.customer, now_ms, event_id, properties)
+
+    def id(self, key: str | None, now_ns: int) -> str:
+        """The event's id. With a key it follows from key and request, so that a repetition is a duplicate; without,
+        it grows with time, so that of two changes in one millisecond the later wins."""
+        if key is None:
+            return f"by-hand-{now_ns:020d}-{secrets.token_hex(4)}"
+        said = msgspec.json.encode([key, self.segment, self.customer, self.action, self.until])
+        return f"by-hand-key-{hashlib.sha256(said).hexdigest()[:40]}"
+
+
+async def _append(parts: With, request: Request, change: Change, key: str | None) -> Response:
+    await known(parts, change.segment)
+    now_ns = time.time_ns()
+    now_ms = now_ns // 1_000_000
+    if change.until is not None and change.until <= now_ms:
+        raise invalid_parameter("until", "has passed already")
+    event = change.event(change.id(key, now_ns), now_ms)
+    last = await append(parts, [event])
+    more, headers = await applied(parts, last, wait_seconds(request, parts.settings.wait_seconds_max))
+    content = {"event_id": event.id, "customer_id": change.customer, **event.properties, **more}
+    return answer(content, 202, headers)
+
+
+def _instant(text: Any) -> int | None:
+    if text is None:
+        return None
+    try:
+        return check_instant(text, "until")
+    except EventRejected as error:
+        raise invalid_parameter("until", error.reason) from None
+
+
+async def _until_in_body(request: Request) -> int | None:
+    body = await read_body(request, _BODY_BYTES_MAX, _BODY_BYTES_MAX)
+    if not body.strip():
+        return None
+    try:
+        content = msgspec.json.decode(body)
+    except ValueError:
+        raise Problem(400, "unreadable", 'The body is not JSON; it may be empty or {"until": "..."}.') from None
+    if not isinstance(content, dict) or set(content) - {"until"}:
+        raise invalid_parameter("body", 'may hold only {"until": "..."}')
+    return _instant(content.get("until"))

@@ -1,0 +1,33 @@
+"""The live page at `/`: three files of this package, nothing from elsewhere, no build step."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import resources
+
+from fastapi import APIRouter, Request, Response
+
+from service.headers import not_modified
+
+router = APIRouter(include_in_schema=False)
+_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+
+
+@cache
+def _file(name: str) -> tuple[bytes, str]:
+    content = (resources.files("service") / "page" / name).read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+
+
+async def _page(request: Request) -> Response:
+    name = request.url.path.removeprefix("/") or "index.html"
+    content, etag = _file(name)
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if not_modified(request, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(content, 200, headers, f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8")
+
+
+for _path in ("/", "/app.js", "/feed.js", "/tree.js", "/style.css", "/icon.svg"):
+    router.add_api_route(_path, _page, methods=["GET", "HEAD"])
