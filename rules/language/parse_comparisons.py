@@ -35,6 +35,7 @@ class Asked:
     where: str
     example: str
     operators: Mapping[str, Reader[Operand]]
+    note: str = ""
 
 
 def _scalars(draft: Draft, raw: Any, at: str) -> tuple[Scalar, ...] | None:
@@ -70,7 +71,7 @@ _DATES: dict[str, Reader[Operand]] = {
 
 NUMBER = Asked("a number", "{gte: 3}", _NUMBERS)
 AGE = Asked("the time since an event", "{gt: 30d}", _AGES)
-FIELD = Asked("a field of an event (dates only on attributes, `first` and `last`)", "{gte: 100}", _VALUES)
+FIELD = Asked("a field", "{gte: 100}", _VALUES, "; dates are asked of attributes, of `first` and of `last`")
 VALUE = Asked("a value", "{eq: BR}", _VALUES | _DATES)
 OPERATORS = tuple(VALUE.operators)
 
@@ -96,10 +97,10 @@ def _test(draft: Draft, op: Any, raw: Any, at: str, asked: Asked) -> Test | None
         operand = read(draft, raw, at)
         return None if operand is None else Test(op, operand)
     known = tuple(asked.operators)
-    misplaced = op in OPERATORS
-    draft.wrong(
-        at, mistakes.operator_misplaced(op, known, asked.where) if misplaced else mistakes.no_such_operator(op, known)
-    )
+    if op in OPERATORS:
+        draft.wrong(at, mistakes.operator_misplaced(op, known, asked.where) + (asked.note if op in _DATES else ""))
+    else:
+        draft.wrong(at, mistakes.no_such_operator(op, known))
     return None
 
 
@@ -130,9 +131,9 @@ def _short(draft: Draft, raw: Any, at: str) -> Comparison | None:
     return None if operand is None else Comparison((Test(op, operand),))
 
 
-def measured_path(draft: Draft, raw: dict[str, Any], at: str, kind: str) -> str | None:
+def measured_path(draft: Draft, raw: dict[str, Any], at: str, example: str) -> str | None:
     """`of`: what is measured."""
     if "of" in raw:
         return path(draft, raw["of"], join(at, "of"))
-    draft.wrong(join(at, "of"), mistakes.missing_key("of", f"{kind}: {{of: amount, gte: 100}}"))
+    draft.wrong(join(at, "of"), mistakes.missing_key("of", example))
     return None

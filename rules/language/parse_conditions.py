@@ -26,7 +26,7 @@ from rules.language.draft import Draft, join
 from rules.language.parse_comparisons import NUMBER, OPERATORS, VALUE, comparison
 from rules.language.parse_events import EVENT_KEYS, event_node, pair_node
 from rules.language.parse_values import duration, each, listing, mapping, number, only_keys, path, text
-from rules.limits import PATH_CHARS_MAX, SEGMENT_ID_CHARS_MAX
+from rules.limits import LIST_VALUES_MAX, PATH_CHARS_MAX, SEGMENT_ID_CHARS_MAX
 
 SEGMENT_ID = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{SEGMENT_ID_CHARS_MAX - 1}}}")
 _LIST_EXAMPLE = "[{event: purchase}, {tag: vip}]"
@@ -38,6 +38,7 @@ class Form:
 
     keys: tuple[str, ...]
     read: Callable[[Draft, dict[str, Any], str, int], Condition | None]
+    compares: bool = False  # operators stand in the node itself
 
 
 def condition(draft: Draft, raw: Any, at: str, depth: int = 1) -> Condition | None:
@@ -55,24 +56,20 @@ def condition(draft: Draft, raw: Any, at: str, depth: int = 1) -> Condition | No
     if len(heads) > 1:
         draft.wrong(at, mistakes.two_conditions(heads))
     known = tuple(dict.fromkeys(key for head in heads for key in FORMS[head].keys))
-    _only_keys_beside(draft, node, at, known, operators=OPERATORS[0] in known)
-    read = [_read_form(draft, node, at, depth, head) for head in heads]
+    strangers = [key for key in node if key not in known]
+    if not any(FORMS[head].compares for head in heads):
+        only_keys(draft, node, at, known)
+    read = [_read_form(draft, node, at, depth, head, strangers) for head in heads]
     return read[0] if len(read) == 1 else None
 
 
-def _read_form(draft: Draft, node: dict[str, Any], at: str, depth: int, head: str) -> Condition | None:
+def _read_form(
+    draft: Draft, node: dict[str, Any], at: str, depth: int, head: str, strangers: list[str]
+) -> Condition | None:
+    """Reads the keys that belong to this form; in one that is compared, an unknown key was meant as an operator."""
     form = FORMS[head]
-    return form.read(draft, {key: node[key] for key in node if key in form.keys}, at, depth)
-
-
-def _only_keys_beside(draft: Draft, node: dict[str, Any], at: str, known: tuple[str, ...], operators: bool) -> None:
-    """Unknown keys; where operators stand in the node itself, an unknown key was probably meant as one."""
-    if not operators:
-        only_keys(draft, node, at, known)
-        return
-    for key in node:
-        if key not in known:
-            draft.wrong(join(at, key), mistakes.no_such_operator(key, known))
+    keys = (*form.keys, *strangers) if form.compares else form.keys
+    return form.read(draft, {key: node[key] for key in node if key in keys}, at, depth)
 
 
 def _headless(draft: Draft, node: dict[str, Any], at: str) -> None:
@@ -123,13 +120,20 @@ def _at_least(draft: Draft, raw: dict[str, Any], at: str, depth: int) -> Conditi
         if key not in found:
             draft.wrong(join(here, key), mistakes.missing_key(key, f"at_least: {{n: 2, of: {_LIST_EXAMPLE}}}"))
     of = _conditions(draft, found["of"], join(here, "of"), depth) if "of" in found else None
-    n, among = found.get("n"), found.get("of")
-    if "n" not in found or not isinstance(among, list | tuple) or not among:
+    among = found.get("of")
+    n = _threshold(draft, found, join(here, "n"), len(among) if isinstance(among, list | tuple) else 0)
+    return AtLeast(n, of, at) if n and of else None
+
+
+def _threshold(draft: Draft, raw: dict[str, Any], at: str, count: int) -> int | None:
+    """`n`, from 1 to the length of its list (as far as there is one)."""
+    n = raw.get("n")
+    if "n" not in raw:
         return None
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(among):
-        draft.wrong(join(here, "n"), mistakes.n_not_possible(n, len(among)))
-        return None
-    return AtLeast(n, of, at) if of else None
+    if isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= (count or LIST_VALUES_MAX):
+        return n
+    draft.wrong(at, mistakes.n_not_possible(n, count or LIST_VALUES_MAX))
+    return None
 
 
 # Leaves
@@ -221,11 +225,11 @@ FORMS: dict[str, Form] = {
     "not": Form(("not",), _not),
     "at_least": Form(("at_least",), _at_least),
     "event": Form(EVENT_KEYS, _event),
-    "attribute": Form(("attribute", *OPERATORS), _attribute),
+    "attribute": Form(("attribute", *OPERATORS), _attribute, True),
     "tag": Form(("tag",), _tag),
     "segment": Form(("segment", "for"), _segment),
-    "ratio": Form(("ratio", *NUMBER.operators), partial(pair_node, kind="ratio")),
-    "difference": Form(("difference", *NUMBER.operators), partial(pair_node, kind="difference")),
+    "ratio": Form(("ratio", *NUMBER.operators), partial(pair_node, kind="ratio"), True),
+    "difference": Form(("difference", *NUMBER.operators), partial(pair_node, kind="difference"), True),
     "sample": Form(("sample",), _sample),
 }
 _ANY_KEYS = frozenset(key for form in FORMS.values() for key in form.keys)

@@ -17,6 +17,11 @@ _MEASURED: dict[str, Asked] = {
     "count": NUMBER, "sum": NUMBER, "avg": NUMBER, "min": NUMBER, "max": NUMBER, "distinct": NUMBER,
     "first": VALUE, "last": VALUE, "since_first": AGE, "since_last": AGE,
 }  # fmt: skip
+_EXAMPLES = {
+    "distinct": "{of: items.product_id, gte: 3}",
+    "first": "{of: utm_source, eq: google}",
+    "last": "{of: utm_source, eq: google}",
+}
 _WITHOUT_OF = ("count", "since_first", "since_last")
 _NUMERIC = ("count", "sum", "avg", "min", "max", "distinct")
 _ONCE = Measure("count", comparison=Comparison((Test("gte", 1),)))
@@ -84,12 +89,13 @@ def _measure(draft: Draft, raw: dict[str, Any], at: str, pair: str) -> Measure |
 
 def _compared_measure(draft: Draft, kind: str, raw: Any, at: str, _pair: str) -> Measure | None:
     asked, counts = _MEASURED[kind], kind in _WITHOUT_OF
-    found = mapping(draft, raw, at, asked.example if counts else "{of: amount, gte: 100}")
+    example = _EXAMPLES.get(kind, asked.example if counts else "{of: amount, gte: 100}")
+    found = mapping(draft, raw, at, example)
     if found is None:
         return None
     if counts and "of" in found:
         draft.wrong(join(at, "of"), mistakes.of_not_here(kind))
-    of = None if counts else measured_path(draft, found, at, kind)
+    of = None if counts else measured_path(draft, found, at, f"{kind}: {example}")
     compared = comparison(draft, found, at, asked, ("of",), f"`{kind}`")
     return Measure(cast(MeasureKind, kind), of, compared) if compared and (of or counts) else None
 
@@ -103,11 +109,13 @@ def _side_measure(draft: Draft, kind: str, raw: Any, at: str, pair: str) -> Meas
     if found is None:
         return None
     for key in found:
-        if key in NUMBER.operators:
+        if kind == "count" and key == "of":
+            draft.wrong(join(at, key), mistakes.of_not_here(kind))
+        elif kind == "count" or key in NUMBER.operators:
             draft.wrong(join(at, key), mistakes.compared_inside(key, pair))
-        elif key != "of" or kind == "count":
-            draft.wrong(join(at, key), mistakes.unknown_key(key, () if kind == "count" else ("of",)))
-    of = None if kind == "count" else measured_path(draft, found, at, kind)
+        elif key != "of":
+            draft.wrong(join(at, key), mistakes.unknown_key(key, ("of",)))
+    of = None if kind == "count" else measured_path(draft, found, at, f"{kind}: {{of: amount}}")
     return Measure(cast(MeasureKind, kind), of) if of or kind == "count" else None
 
 
@@ -174,7 +182,11 @@ def _side(draft: Draft, raw: Any, at: str, depth: int, kind: PairKind) -> EventN
         draft.wrong(at, mistakes.not_an_event_node(kind, raw))
         return None
     found = mapping(draft, raw, at, "{event: purchase, count: {}}") or {}
-    only_keys(draft, found, at, EVENT_KEYS)
+    for key in found:
+        if key in NUMBER.operators:
+            draft.wrong(join(at, key), mistakes.compared_inside(key, kind))
+        elif key not in EVENT_KEYS:
+            draft.wrong(join(at, key), mistakes.unknown_key(key, EVENT_KEYS))
     if "event" in found:
         return event_node(draft, found, at, pair=kind)
     draft.wrong(join(at, "event"), mistakes.missing_key("event", "event: purchase"))

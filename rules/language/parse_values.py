@@ -95,6 +95,8 @@ def path(draft: Draft, raw: Any, at: str) -> str | None:
     """Where a value lies in an event's properties or in the attributes: names joined by dots."""
     if not isinstance(raw, str):
         draft.wrong(at, mistakes.null_value() if raw is None else mistakes.not_text(raw, "a path"))
+    elif not raw:
+        draft.wrong(at, mistakes.empty_text("a path"))
     elif not is_path(raw):
         draft.wrong(at, mistakes.not_a_path(raw))
     else:
@@ -125,7 +127,7 @@ def scalar(draft: Draft, raw: Any, at: str) -> Scalar | None:
 
 def number(draft: Draft, raw: Any, at: str) -> int | float | None:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
-        draft.wrong(at, mistakes.null_operand() if raw is None else mistakes.not_a_number(raw))
+        draft.wrong(at, mistakes.not_a_number(raw))
     elif isinstance(raw, float) and not isfinite(raw):
         draft.wrong(at, mistakes.not_finite(raw))
     elif isinstance(raw, int) and abs(raw) > INTEGER_MAX:
