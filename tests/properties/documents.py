@@ -171,7 +171,9 @@ def event_nodes(stage: Stage) -> Documents:
 def pairs(stage: Stage) -> Documents:
     follow: Documents = weighted((6, NOTHING), (1, follows(stage)))
     numeric = st.tuples(pick("sum", "sum", "avg", "min", "max", "distinct"), st.sampled_from(NUMBER_PATHS))
-    measure: Documents = weighted((1, st.just({"count": {}})), (2, numeric.map(lambda pair: {pair[0]: {"of": pair[1]}})))
+    measure: Documents = weighted(
+        (1, st.just({"count": {}})), (2, numeric.map(lambda pair: {pair[0]: {"of": pair[1]}}))
+    )
     side = merged(
         event_names.map(lambda name: {"event": name}),
         windows(stage),

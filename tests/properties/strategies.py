@@ -44,15 +44,18 @@ def _play(stage: Stage, documents: list[dict[str, Any]], log: Log, end: Step | N
     return Play(stage, documents, log, until)
 
 
-def plays(on: st.SearchStrategy[Stage] = stages, named: bool = False, most: int = 12) -> st.SearchStrategy[Play]:
-    """`named`: every event has an id of its own, so that no event is a duplicate. `most`: events."""
+def plays(
+    on: st.SearchStrategy[Stage] = stages, named: bool = False, most: int = 12, future: bool = True
+) -> st.SearchStrategy[Play]:
+    """`named`: every event has an id of its own, so that no event is a duplicate. `most`: events. `future`: some may
+    come before their time."""
     nothing: st.SearchStrategy[Step | None] = st.none()
     return on.flatmap(
         lambda stage: st.builds(
             _play,
             st.just(stage),
             document_sets(stage),
-            streams(stage, named, most),
+            streams(stage, named, most, future),
             weighted((1, st.just(Step())), (4, nothing), (1, steps(stage, (1,)))),  # nothing: long after
         )
     )

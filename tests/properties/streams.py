@@ -109,8 +109,9 @@ def drafts(stage: Stage) -> st.SearchStrategy[Draft]:
     )
 
 
-def placed(stage: Stage, drawn: list[Draft], sort: bool, named: bool) -> Log:
-    """The events of a stream in log order. `sort`: in order of log time. `named`: every event has its own id."""
+def placed(stage: Stage, drawn: list[Draft], sort: bool, named: bool, future: bool) -> Log:
+    """The events of a stream in log order. `sort`: in order of log time. `named`: every event has its own id.
+    `future`: some may come before their time."""
     times = [stage.base]
     log: Log = []
     taken: dict[tuple[str, str, int], Event] = {}
@@ -122,7 +123,8 @@ def placed(stage: Stage, drawn: list[Draft], sort: bool, named: bool) -> Log:
         if identity:
             # two different events of one id and instant have no order; the second is then the first, delivered again
             event = taken.setdefault((draft.customer_id, identity, ts), event)
-        log.append((event, None if draft.lag is None else draft.lag.from_(ts, stage.zone)))
+        stamp = None if draft.lag is None else draft.lag.from_(ts, stage.zone)
+        log.append((event, stamp if future or stamp is None else max(stamp, ts)))
     if sort:
         log.sort(key=lambda pair: pair[0].ts if pair[1] is None else pair[1])
     return [(_ranked(event, line), stamp) for line, (event, stamp) in enumerate(log)]
@@ -141,10 +143,10 @@ def _ranked(event: Event, line: int) -> Event:
 
 
 @cache
-def streams(stage: Stage, named: bool = False, most: int = 12) -> st.SearchStrategy[Log]:
+def streams(stage: Stage, named: bool, most: int, future: bool) -> st.SearchStrategy[Log]:
     drawn = st.integers(1, most).flatmap(lambda size: st.lists(drafts(stage), min_size=size, max_size=size))
     late = pick(False, False, False, True)
-    return st.builds(lambda drafts, late: placed(stage, drafts, not late, named), drawn, late)
+    return st.builds(lambda drafts, late: placed(stage, drafts, not late, named, future), drawn, late)
 
 
 __all__ = ["Draft", "Log", "streams"]
