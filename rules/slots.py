@@ -285,7 +285,8 @@ class EdgeSlot(MaskSlot):
         for tried, instant in enumerate(self.meter.changes(series, now)):
             if instant >= wake:
                 break
-            if tried >= LOOKAHEAD or self._at(series, instant)[0] != level:
+            other, wake = self._at(series, instant)  # another value has dates of its own
+            if tried >= LOOKAHEAD or other != level:
                 return level, instant
         return level, wake
 
