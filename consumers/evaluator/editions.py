@@ -125,7 +125,7 @@ class Editions:
             self._plan = None
             self._note(definitions, None)
         elif any(missing_features(self.plan, each) for each in definitions if each.state != "deleted"):
-            self.state.collecting = Collection(definitions, until=offset)
+            self.state.collecting = Collection(definitions, until=offset, at=clock)
             self._plan = with_collecting(self.plan, definitions)
         else:
             self._adopt(definitions, clock, None)

@@ -21,10 +21,11 @@ class Stage(msgspec.Struct, frozen=True):
 
 class Collection(msgspec.Struct, frozen=True):
     """Definitions that wait for the log to be read again, from its start to the record `until`, for what nobody asked
-    before. `first_ms`: the oldest log timestamp found there, once it is read."""
+    before. `at`: the clock (ms) at that record. `first_ms`: the oldest log timestamp found, once it is read."""
 
     definitions: list[Definition]
     until: Offset
+    at: int
     first_ms: int | None = None
 
 

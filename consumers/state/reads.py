@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from consumers.log.partition import partition_of
 from consumers.log.port import Log, Offset
-from consumers.state import dead_letters as letters
 from consumers.state.activation import Activation, activation
 from consumers.state.commit import Meta
 from consumers.state.cursors import CursorInvalid
+from consumers.state.dead_letters import DeadLetter, DeadLettersPage, read_dead_letters
 from consumers.state.definitions import Definitions, compile_newest, decode
 from consumers.state.feed import Feed
 from consumers.state.keys import PartitionKeys
@@ -20,8 +20,6 @@ from consumers.state.store import Argument, Store
 from rules.plan import Plan
 from rules.profile import Profile
 from rules.profile import decode as decode_profile
-
-DeadLetter, DeadLettersPage = letters.DeadLetter, letters.DeadLettersPage
 
 __all__ = [
     "Activation",
@@ -142,4 +140,4 @@ class Reads:
 
     async def dead_letters(self, limit: int = 100, cursor: str | None = None) -> DeadLettersPage:
         """Newest first. Raises CursorInvalid."""
-        return await letters.read_dead_letters(self._store, self._keys, limit, cursor)
+        return await read_dead_letters(self._store, self._keys, limit, cursor)

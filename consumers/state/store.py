@@ -17,6 +17,8 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisError,
+    ResponseError,
     TimeoutError,
 )
 
@@ -72,8 +74,10 @@ class Store:
         """One command. Raises Unavailable when the server is away, `redis.ResponseError` when it is a mistake."""
         try:
             return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except _AWAY as error:
-            raise Unavailable(f"the store is away: {error}") from error
+        except (RedisError, OSError) as error:
+            if _is_away(error):
+                raise Unavailable(f"the store is away: {error}") from error
+            raise
 
     async def calls(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Several commands in one round trip, not atomic; the first error is raised."""
@@ -86,8 +90,10 @@ class Store:
                 if isinstance(answer, Exception):
                     raise answer
             return list(answers)
-        except _AWAY as error:
-            raise Unavailable(f"the store is away: {error}") from error
+        except (RedisError, OSError) as error:
+            if _is_away(error):
+                raise Unavailable(f"the store is away: {error}") from error
+            raise
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """A script, atomically. Loads it where the server doesn't know it (nothing ran in that case)."""
@@ -124,3 +130,12 @@ class Store:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+_WAIT = ("MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED")
+"""Answers that mean "not now" (a full disk, a long script, a fail-over), for which the client has no class."""
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether to wait; otherwise it is a mistake of ours."""
+    return isinstance(error, _AWAY) or (isinstance(error, ResponseError) and str(error).startswith(_WAIT))

@@ -1,0 +1,18 @@
+"""The bounds of one evaluator."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Every bound with its reason."""
+
+    batch_records_max: int = 5_000  # a partition and commit: small commits are the dearest mistake
+    hot_profiles_max: int = 100_000  # decoded and kept in memory, all partitions together (a few KB each)
+    drain_customers_max: int = 500  # a chunk of due timers, of a sweep, of a merge
+    drain_ms: int = 5  # ... or as many as that takes: live events wait no longer for them
+    collect_records_max: int = 500  # a chunk of the log read again
+    gather_ms: int = 10  # how long a busy evaluator lets records gather
+    gather_records_min: int = 500  # a second, from which on it counts as busy
+    lease_ms: int = 15_000  # an owner silent for so long is gone
