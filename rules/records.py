@@ -94,7 +94,7 @@ def _object(data: bytes, limits: EventLimits) -> dict[str, Any]:
     if type(raw) is not dict:
         raise EventRejected(f"an event is a JSON object, not {kind(raw)}")
     if len(data) >= EVENT_DEPTH_MAX * 2 and data.count(b"{") + data.count(b"[") > EVENT_DEPTH_MAX:
-        _check_depth(data)
+        _check_depth_fast(data)
     if bytes_max is not None and len(data) > bytes_max // 4:
         written = len(orjson.dumps(raw))  # `1e5` is written as `100000.0`: what is kept must fit too
         if written > bytes_max:
@@ -234,6 +234,19 @@ def _is_one_object(body: bytes) -> bool:
         last = [depth for _, _, depth in _marks(first_line)][-1]
         return last != 0  # the first line alone is no whole object: one broken object written over several lines
     return True
+
+
+_BUT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+
+
+def _check_depth_fast(data: bytes) -> None:
+    """The same as `_check_depth`: pairs of brackets are taken away from the inside, a level each time."""
+    left = data.translate(None, _BUT_BRACKETS)
+    for _ in range(EVENT_DEPTH_MAX):
+        left = left.replace(b"{}", b"").replace(b"[]", b"")
+        if not left:
+            return
+    _check_depth(data)  # too deep, or there are brackets in texts
 
 
 def _check_depth(data: bytes) -> None:
