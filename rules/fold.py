@@ -8,6 +8,7 @@ from rules.aggregates.series import Series
 from rules.events import Event
 from rules.plan import Plan
 from rules.profile import IN_FORCE, OVERRIDE_RANK, OVERRIDE_TS, RANK, TS, Profile
+from rules.slots import Moved
 from rules.times import NEVER, parse_instant
 
 
@@ -20,27 +21,27 @@ class Tally:
         self.events = self.duplicates = self.late = self.waiting = self.capped = 0
 
 
-def fold(profile: Profile, event: Event, plan: Plan, now: int, affected: set[int], tally: Tally | None) -> None:
-    """Folds an event whose `ts` has come; adds the places of the segments it may move to `affected`."""
+def fold(profile: Profile, event: Event, plan: Plan, now: int, moved: Moved, tally: Tally | None) -> None:
+    """Folds an event whose `ts` has come; notes what it moved."""
     index = plan.by_type.get(event.type)
     if index is not None:
         properties = event.properties
         for feature in index.plain:
             if feature.accepts is None or feature.accepts(properties):
-                _add(profile, feature, event, now, affected, tally)
+                _add(profile, feature, event, now, moved, tally)
         for read, table in index.by_value:
             value = read(properties)
             if isinstance(value, str):
                 for feature in table.get(value, ()):
                     if feature.accepts is None or feature.accepts(properties):
-                        _add(profile, feature, event, now, affected, tally)
+                        _add(profile, feature, event, now, moved, tally)
     if event.type == "profile":
-        _set_profile(profile, event, plan, now, affected)
+        _set_profile(profile, event, plan, now, moved)
     elif event.type == "membership":
-        _set_override(profile, event, plan, affected)
+        _set_override(profile, event, plan, moved)
 
 
-def _add(profile: Profile, feature: Any, event: Event, now: int, affected: set[int], tally: Tally | None) -> None:
+def _add(profile: Profile, feature: Any, event: Event, now: int, moved: Moved, tally: Tally | None) -> None:
     series = profile.features.get(feature.key)
     if series is None:
         series = Series()
@@ -54,10 +55,10 @@ def _add(profile: Profile, feature: Any, event: Event, now: int, affected: set[i
         if added == 2 and tally is not None:
             tally.capped += 1
     for slot in feature.slots:
-        slot.touched(profile, series, now, affected)
+        slot.touched(profile, series, now, moved)
 
 
-def _set_profile(profile: Profile, event: Event, plan: Plan, now: int, affected: set[int]) -> None:
+def _set_profile(profile: Profile, event: Event, plan: Plan, now: int, moved: Moved) -> None:
     """Last writer by (ts, rank) wins, per attribute and per tag; unsetting is writing None."""
     properties = event.properties
     written: dict[str, Any] = dict(properties.get("set") or {})
@@ -66,21 +67,21 @@ def _set_profile(profile: Profile, event: Event, plan: Plan, now: int, affected:
         if _newer(profile.attributes.get(name), event):
             profile.attributes[name] = [value, event.ts, event.rank]
             for slot in plan.by_attribute.get(name, ()):
-                slot.refresh(profile, now, affected)
+                slot.refresh(profile, now, moved)
     tags = dict.fromkeys(properties.get("tags_add") or (), True)
     tags.update(dict.fromkeys(properties.get("tags_remove") or (), False))
     for tag, there in tags.items():
         if _newer(profile.tags.get(tag), event):
             profile.tags[tag] = [there, event.ts, event.rank]
             for tag_slot in plan.by_tag.get(tag, ()):
-                tag_slot.refresh(profile, now, affected)
+                tag_slot.refresh(profile, now, moved)
 
 
 def _newer(record: list[Any] | None, event: Event) -> bool:
     return record is None or (event.ts, event.rank) >= (record[TS], record[RANK])
 
 
-def _set_override(profile: Profile, event: Event, plan: Plan, affected: set[int]) -> None:
+def _set_override(profile: Profile, event: Event, plan: Plan, moved: Moved) -> None:
     """The override with the highest (ts, rank) stands; whether one was in force when last judged is carried over."""
     properties = event.properties
     name = properties["segment"]
@@ -97,4 +98,4 @@ def _set_override(profile: Profile, event: Event, plan: Plan, affected: set[int]
         was_in_force,
     ]
     if name in plan.segments:
-        affected.add(plan.segments[name].place)
+        moved.places.add(plan.segments[name].place)

@@ -9,13 +9,14 @@ import msgspec
 
 from rules.aggregates.features import Feature
 from rules.compile import Builder, Equal
+from rules.concerns import Concern, Guard
 from rules.extract import Reader
 from rules.identity import identity
 from rules.language import parse_document
 from rules.language.documents import Hold, Segment, SegmentNode
 from rules.profile import Profile
 from rules.slots import AttributeSlot, MembershipSlot, Slot, TagSlot
-from rules.tree import Holds, Tree, always_false, leaves, render
+from rules.tree import Holds, Tree, always_false, guard_of, leaves, render
 
 
 class Definition(msgspec.Struct, frozen=True):
@@ -205,19 +206,20 @@ def _order(plan: Plan) -> None:
 
 def _connect(plan: Plan) -> None:
     """Tells each slot which segments its changes concern, and renders each tree as a function of levels."""
-    concerned: list[dict[int, set[int]]] = [{} for _ in plan.slots]
+    marks: list[dict[int, dict[int, Guard | None]]] = [{} for _ in plan.slots]
     for segment in plan.order:
         for tree in (segment.enter, segment.exit):
             for leaf in leaves(tree) if tree is not None else ():
                 if leaf.slot is not None:
+                    guard = None if segment.enter is None else guard_of(segment.enter, leaf.slot)
                     for mark in leaf.marks():
-                        concerned[leaf.slot.index].setdefault(mark, set()).add(segment.place)
+                        marks[leaf.slot.index].setdefault(mark, {})[segment.place] = guard
         if segment.enter is not None:
             segment.enter_holds = render(segment.enter)
         if segment.exit is not None:
             segment.exit_holds = render(segment.exit)
-    for slot, marks in zip(plan.slots, concerned, strict=True):
-        slot.connect({mark: tuple(sorted(places)) for mark, places in marks.items()})
+    for slot, found in zip(plan.slots, marks, strict=True):
+        slot.concerns = {mark: Concern(places.items()) for mark, places in found.items()}
     plan.layout = identity((plan.edition, [slot.describe() for slot in plan.slots]))
 
 

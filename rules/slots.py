@@ -13,6 +13,7 @@ from typing import Any
 
 from rules.aggregates.series import COUNT, LAST, SUM, Series
 from rules.compare import scalar
+from rules.concerns import Concern
 from rules.dates import Since, Timed
 from rules.language.documents import Duration
 from rules.levels import NONE, Levels
@@ -24,16 +25,25 @@ from rules.windows import Rolling
 LOOKAHEAD = 64
 """How many candidate instants one evaluation tries before it answers with an early wake."""
 
-Affected = set[int]
+
+class Moved:
+    """What moved at an instant: marks of slots whose level changed, and the places of segments to judge anyway."""
+
+    __slots__ = ("concerns", "places")
+
+    def __init__(self) -> None:
+        self.concerns: list[Concern] = []
+        self.places: set[int] = set()
 
 
 class Slot:
-    """`default`: the level of a customer who has nothing here. `steps[level]`/`bits[bit]`: the segments concerned."""
+    """`default`: the level of a customer who has nothing here. `concerns`: by step (the level below) or bit."""
 
     default = 0
 
     def __init__(self, index: int) -> None:
         self.index = index
+        self.concerns: dict[int, Concern] = {}
 
     def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
         raise NotImplementedError
@@ -42,12 +52,8 @@ class Slot:
         """What it reads at `now`, for people."""
         raise NotImplementedError
 
-    def concerned(self, old: int, new: int) -> Iterable[int]:
-        """The segments (by place) that a change from one level to another may move."""
-        raise NotImplementedError
-
-    def connect(self, places: dict[int, tuple[int, ...]]) -> None:
-        """Takes the places of the segments that hang on each step or bit."""
+    def concerned(self, old: int, new: int) -> Iterable[Concern]:
+        """Whom a change from one level to another concerns."""
         raise NotImplementedError
 
     def feature_keys(self) -> tuple[int, ...]:
@@ -58,7 +64,7 @@ class Slot:
         """What its stored levels mean, for the plan's `layout`."""
         raise NotImplementedError
 
-    def refresh(self, profile: Profile, now: int, affected: Affected) -> None:
+    def refresh(self, profile: Profile, now: int, moved: Moved) -> None:
         """Evaluates at `now` and notes whom a change of level concerns."""
         level, wake = self.evaluate(profile, now)
         index = self.index
@@ -68,16 +74,16 @@ class Slot:
                 profile.levels.pop(index, None)
             else:
                 profile.levels[index] = level
-            affected.update(self.concerned(old, level))
+            moved.concerns.extend(self.concerned(old, level))
         if wake < NEVER:
             profile.wakes[index] = wake
             profile.wake = min(profile.wake, wake)
         else:
             profile.wakes.pop(index, None)
 
-    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+    def touched(self, profile: Profile, series: Series, now: int, moved: Moved) -> None:
         """An event was folded into `series`."""
-        self.refresh(profile, now, affected)
+        self.refresh(profile, now, moved)
 
 
 class NumberSlot(Slot):
@@ -88,13 +94,9 @@ class NumberSlot(Slot):
         self.meter, self.levels, self.key = meter, levels, meter.key
         self.bounds = levels.bounds
         self.default = levels.of(meter.value(None, 0))
-        self.steps: dict[int, tuple[int, ...]] = {}
 
     def value(self, profile: Profile, now: int) -> Any:
         return self.meter.value(profile.features.get(self.key), now)
-
-    def connect(self, places: dict[int, tuple[int, ...]]) -> None:
-        self.steps = {low: places.get(low, ()) for low in range(NONE, len(self.bounds))}
 
     def feature_keys(self) -> tuple[int, ...]:
         return (self.key,)
@@ -113,11 +115,9 @@ class NumberSlot(Slot):
                 return level, instant
         return level, NEVER
 
-    def concerned(self, old: int, new: int) -> Iterable[int]:
+    def concerned(self, old: int, new: int) -> Iterable[Concern]:
         low, high = (old, new) if old < new else (new, old)
-        if high - low == 1:
-            return self.steps[low]
-        return {place for step in range(low, high) for place in self.steps[step]}
+        return [self.concerns[step] for step in range(low, high) if step in self.concerns]
 
 
 class RollingSlot(NumberSlot):
@@ -131,14 +131,14 @@ class RollingSlot(NumberSlot):
 class RollingCount(RollingSlot):
     """`count` in the last so many ms. Events only raise it: only the next threshold is tested."""
 
-    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+    def touched(self, profile: Profile, series: Series, now: int, moved: Moved) -> None:
         level = profile.levels.get(self.index, self.default)
         bounds = self.bounds
         if level >= len(bounds):
             return
         asked, ts = bounds[level], series.ts
         if series.aged or (asked <= len(ts) and (asked <= 0 or ts[-asked] > now - self.within)):
-            self.refresh(profile, now, affected)
+            self.refresh(profile, now, moved)
 
     def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
         series = profile.features.get(self.key)
@@ -154,13 +154,13 @@ class RollingCount(RollingSlot):
 class RollingSum(RollingSlot):
     """`sum` in the last so many ms; bisection finds where it falls below as long as no amount is negative."""
 
-    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+    def touched(self, profile: Profile, series: Series, now: int, moved: Moved) -> None:
         if not series.falls and not series.aged:
             sums = series.sums
             total = sums[-1] - sums[bisect_right(series.ts, now - self.within)]
             if bisect_right(self.bounds, total) == profile.levels.get(self.index, self.default):
                 return  # more only moves the fall further away; the wake that stands is early
-        self.refresh(profile, now, affected)
+        self.refresh(profile, now, moved)
 
     def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
         series = profile.features.get(self.key)
@@ -176,30 +176,30 @@ class RollingSum(RollingSlot):
 class TotalCount(NumberSlot):
     """`count` of all events ever: only grows."""
 
-    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+    def touched(self, profile: Profile, series: Series, now: int, moved: Moved) -> None:
         level = profile.levels.get(self.index, self.default)
         if level < len(self.bounds) and series.total[COUNT] >= self.bounds[level]:
-            self.refresh(profile, now, affected)
+            self.refresh(profile, now, moved)
 
 
 class TotalSum(NumberSlot):
     """`sum` over all events ever."""
 
-    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+    def touched(self, profile: Profile, series: Series, now: int, moved: Moved) -> None:
         if bisect_right(self.bounds, series.total[SUM]) != profile.levels.get(self.index, self.default):
-            self.refresh(profile, now, affected)
+            self.refresh(profile, now, moved)
 
 
 class AgeSlot(NumberSlot):
     """`since_first`/`since_last` against exact durations: the level is how many of them have passed."""
 
-    def touched(self, profile: Profile, series: Series, now: int, affected: Affected) -> None:
+    def touched(self, profile: Profile, series: Series, now: int, moved: Moved) -> None:
         if self.meter.from_total and self.meter.kind == "since_last":
             level = bisect_right(self.bounds, now - series.total[LAST])
             same = level == profile.levels.get(self.index, self.default)
             if same and (level >= len(self.bounds) or self.index in profile.wakes):
                 return
-        self.refresh(profile, now, affected)
+        self.refresh(profile, now, moved)
 
     def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
         series = profile.features.get(self.key)
@@ -219,23 +219,18 @@ class MaskSlot(Slot):
 
     def __init__(self, index: int) -> None:
         super().__init__(index)
-        self.bits: dict[int, tuple[int, ...]] = {}
         self.tests: list[Any] = []
-
-    def connect(self, places: dict[int, tuple[int, ...]]) -> None:
-        self.bits = {bit: places.get(bit, ()) for bit in range(len(self.tests))}
 
     def describe(self) -> object:
         return [type(self).__name__, *self.feature_keys(), [test.identity for test in self.tests]]
 
-    def concerned(self, old: int, new: int) -> Iterable[int]:
+    def concerned(self, old: int, new: int) -> Iterable[Concern]:
         changed = old ^ new
-        found: set[int] = set()
         while changed:
             bit = changed.bit_length() - 1
-            found.update(self.bits[bit])
+            if bit in self.concerns:
+                yield self.concerns[bit]
             changed ^= 1 << bit
-        return found
 
 
 class SinceSlot(MaskSlot):
@@ -304,8 +299,8 @@ class PairSlot(NumberSlot):
 
     def __init__(self, index: int, kind: str, left: Meter, right: Meter, levels: Levels) -> None:
         self.kind, self.left, self.right = kind, left, right
-        self.index, self.meter, self.levels = index, left, levels
-        self.bounds, self.steps = levels.bounds, {}
+        self.index, self.concerns, self.meter, self.levels = index, {}, left, levels
+        self.bounds = levels.bounds
         self.default = levels.of(self._value(None, None, 0))
 
     def feature_keys(self) -> tuple[int, ...]:
@@ -376,15 +371,8 @@ class AttributeSlot(MaskSlot):
 class SwitchSlot(Slot):
     """A slot that is on (1) or off (0)."""
 
-    def __init__(self, index: int) -> None:
-        super().__init__(index)
-        self.places: tuple[int, ...] = ()
-
-    def connect(self, places: dict[int, tuple[int, ...]]) -> None:
-        self.places = places.get(0, ())
-
-    def concerned(self, old: int, new: int) -> Iterable[int]:
-        return self.places
+    def concerned(self, old: int, new: int) -> Iterable[Concern]:
+        return self.concerns.values()
 
 
 class TagSlot(SwitchSlot):

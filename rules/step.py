@@ -18,6 +18,7 @@ from rules.membership import wanted
 from rules.plan import SHADOW, Plan, SegmentPlan
 from rules.profile import ACTION, IN_FORCE, NEW, SEQUENCE, UNTIL, Profile
 from rules.recent import seen
+from rules.slots import Moved
 from rules.times import NEVER, format_instant
 from rules.transitions import Cause, Transition
 
@@ -52,23 +53,23 @@ def _record(profile: Profile, event: Event, plan: Plan, now: int, out: list[Tran
                 tally.duplicates += 1
             return
         profile.recent = recent
-    affected: set[int] = set()
+    moved = Moved()
     if profile.edition == NEW:
         profile.edition = plan.edition
-        affected.update(plan.initial)
+        moved.places.update(plan.initial)
     if event.ts > now:
         _wait(profile, event)
     else:
-        fold(profile, event, plan, now, affected, tally)
+        fold(profile, event, plan, now, moved, tally)
     if tally is not None:
         tally.events += 1
         tally.waiting += event.ts > now
         tally.late += event.ts < now
     if profile.wake <= now:
-        _due(profile, plan, now, affected, tally)
+        _due(profile, plan, now, moved, tally)
     profile.at = now
-    if affected:
-        _judge(profile, plan, affected, now, out, _caused_by(event), event_id=event.id)
+    if moved.concerns or moved.places:
+        _judge(profile, plan, moved, now, out, _caused_by(event), event_id=event.id)
 
 
 def _caused_by(event: Event) -> Causes:
@@ -93,23 +94,23 @@ def _advance(profile: Profile, plan: Plan, before: int, out: list[Transition]) -
     """Does what is due before an instant, in order of time."""
     while profile.wake < before:
         instant = profile.wake
-        affected: set[int] = set()
-        _due(profile, plan, instant, affected, None)
+        moved = Moved()
+        _due(profile, plan, instant, moved, None)
         profile.at = instant
-        if affected:
-            _judge(profile, plan, affected, instant, out, _by_clock)
+        if moved.concerns or moved.places:
+            _judge(profile, plan, moved, instant, out, _by_clock)
 
 
-def _due(profile: Profile, plan: Plan, now: int, affected: set[int], tally: Tally | None) -> None:
+def _due(profile: Profile, plan: Plan, now: int, moved: Moved, tally: Tally | None) -> None:
     """Brings to `now` whatever was to be looked at by then, and finds the next wake."""
     while profile.waiting and profile.waiting[0].ts <= now:
-        fold(profile, profile.waiting.pop(0), plan, now, affected, tally)
+        fold(profile, profile.waiting.pop(0), plan, now, moved, tally)
     for index in [index for index, wake in profile.wakes.items() if wake <= now]:
-        plan.slots[index].refresh(profile, now, affected)
+        plan.slots[index].refresh(profile, now, moved)
     for name in [name for name, due in profile.delays.items() if due <= now]:
         del profile.delays[name]
         if name in plan.segments:
-            affected.add(plan.segments[name].place)
+            moved.places.add(plan.segments[name].place)
     profile.wake = _next_wake(profile)
 
 
@@ -123,7 +124,7 @@ def _next_wake(profile: Profile) -> int:
 def _judge(
     profile: Profile,
     plan: Plan,
-    affected: set[int],
+    moved: Moved,
     now: int,
     out: list[Transition],
     causes: Causes,
@@ -134,7 +135,7 @@ def _judge(
 
     `free`: the segments whose hold delays nothing now.
     """
-    queue = list(affected)
+    queue = list(_concerned(profile, plan, moved))
     heapify(queue)
     last = -1
     while queue:
@@ -155,12 +156,25 @@ def _judge(
                 heappush(queue, more)
 
 
+def _concerned(profile: Profile, plan: Plan, moved: Moved) -> set[int]:
+    """The places of the segments that what moved may change."""
+    found = moved.places
+    if moved.concerns:
+        segments = plan.segments
+        members = {
+            segments[name].place for name, state in profile.members.items() if state[SEQUENCE] % 2 and name in segments
+        }
+        for concern in moved.concerns:
+            concern.into(found, profile, members)
+    return found
+
+
 def _watching(profile: Profile, plan: Plan, name: str, now: int) -> set[int]:
     """The places of the segments that a change of membership concerns."""
-    found: set[int] = set()
+    moved = Moved()
     for slot in plan.watchers.get(name, ()):
-        slot.refresh(profile, now, found)
-    return found
+        slot.refresh(profile, now, moved)
+    return _concerned(profile, plan, moved)
 
 
 def _change(profile: Profile, plan: Plan, segment: SegmentPlan, now: int, cause: Cause, event_id: str) -> Transition:
@@ -221,7 +235,7 @@ def _relevel(profile: Profile, plan: Plan, at: int) -> None:
         if key ^ SHADOW in plan.features:
             features[key ^ SHADOW] = series
     profile.levels, profile.wakes = {}, {}
-    nobody: set[int] = set()
+    nobody = Moved()
     slots = [slot for key in features for slot in plan.features[key].slots]
     slots += [slot for name in profile.attributes for slot in plan.by_attribute.get(name, ())]
     slots += [slot for tag in profile.tags for slot in plan.by_tag.get(tag, ())]
@@ -234,19 +248,20 @@ def _relevel(profile: Profile, plan: Plan, at: int) -> None:
 
 def _redefine(profile: Profile, plan: Plan, out: list[Transition]) -> None:
     """Judges the segments that an edition changed (cause `definition`); what is due at that instant goes with it."""
-    affected: set[int] = set()
+    moved = Moved()
     now = plan.at
     if profile.wake <= now:
-        _due(profile, plan, now, affected, None)
-    by_clock = {plan.order[place].id for place in affected} - plan.changed
+        _due(profile, plan, now, moved, None)
+    by_clock = {plan.order[place].id for place in _concerned(profile, plan, moved)} - plan.changed
+    moved.concerns.clear()
     for name in sorted(plan.changed):
         if name in plan.segments:
-            affected.add(plan.segments[name].place)
+            moved.places.add(plan.segments[name].place)
         else:
-            affected.update(_remove(profile, plan, name, now, out))
+            moved.places.update(_remove(profile, plan, name, now, out))
     profile.at = now
     causes: Causes = lambda segment: "clock" if segment.id in by_clock else "definition"  # noqa: E731
-    _judge(profile, plan, affected, now, out, causes, free=plan.changed)
+    _judge(profile, plan, moved, now, out, causes, free=plan.changed)
 
 
 def _remove(profile: Profile, plan: Plan, name: str, now: int, out: list[Transition]) -> Iterable[int]:

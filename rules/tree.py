@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
+from rules.concerns import Guard
 from rules.language.documents import Leaf as LeafNode
 from rules.language.documents import SampleNode
 from rules.levels import NONE
@@ -56,6 +57,27 @@ def leaves(tree: Tree) -> Iterator[Leaf]:
             yield from leaves(child)
 
 
+def guard_of(tree: Tree, moved: Slot) -> Guard | None:
+    """Of `all: [...]`, another number that must have reached a level for anybody to enter, whatever `moved` does.
+
+    Only one that is false of a customer of whom nothing is known, and true from its level upwards.
+    """
+    if isinstance(tree, Leaf) or tree.kind != "all":
+        return None
+    for child in tree.of:
+        if isinstance(child, Leaf) and isinstance(child.slot, NumberSlot) and child.slot is not moved:
+            least = _least(child)
+            if least is not None and child.slot.default < least:
+                return child.slot.index, child.slot.default, least
+    return None
+
+
+def _least(leaf: Leaf) -> int | None:
+    """The level from which on a number leaf holds, if it does so on every higher one."""
+    first = leaf.truths.index(True) if True in leaf.truths else len(leaf.truths)
+    return first - 1 if all(leaf.truths[first:]) else None
+
+
 def always_false(profile: Profile) -> bool:
     return False
 
@@ -100,9 +122,9 @@ def _render_leaf(leaf: Leaf, names: dict[str, object]) -> str:
     level = f"p.levels.get({leaf.slot.index}, {leaf.slot.default})"
     if not isinstance(leaf.slot, NumberSlot):
         return f"({level} >> {leaf.bit} & 1 == 1)"
-    first = leaf.truths.index(True) if True in leaf.truths else len(leaf.truths)
-    if all(leaf.truths[first:]):
-        return f"({level} >= {first - 1})"
+    least = _least(leaf)
+    if least is not None:
+        return f"({level} >= {least})"
     name = f"t{len(names)}"
     names[name] = leaf.truths
     return f"{name}[{level} + 1]"
