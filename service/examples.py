@@ -17,9 +17,20 @@ id: big-spenders
 name: Big spenders
 enter: {event: purchase, within: 180d, sum: {of: amount, gte: 1000}}
 """
+_PHRASE = "has a total amount of at least 1000 over purchases in the last 180 days"
 WORDS = {
-    "sentence": "the sum of amount over purchases in the last 180 days is at least 1000",
-    "parts": [{"at": "enter", "text": "the sum of amount over purchases in the last 180 days is at least 1000"}],
+    "sentence": _PHRASE,
+    "parts": [{"at": "enter", "text": _PHRASE, "depth": 0, "kind": "condition", "section": "enter"}],
+    "texts": {"enter": _PHRASE},
+}
+TREE = {
+    "at": "enter",
+    "text": _PHRASE,
+    "kind": "event",
+    "holds": True,
+    "value": 1204.5,
+    "asked": {"gte": 1000},
+    "until": "2027-05-19T09:00:00.123Z",
 }
 SEGMENT = {
     "id": "big-spenders",
@@ -271,12 +282,13 @@ CUSTOMER_SEGMENT: Responses = {
         {
             "customer_id": "13748",
             "segment": "big-spenders",
+            "segment_version": 1,
             "as_of": "2026-11-21T09:00:00Z",
             "member": True,
             "since": "2026-11-20T09:00:00.123Z",
             "sequence": 1,
             "leaves_at": "2027-05-19T09:00:00.123Z",
-            "explanation": {"at": "enter", "holds": True, "value": 1204.5, "asked": {"gte": 1000}},
+            "explanation": {"enter": TREE},
         },
     ),
     404: _NO_SEGMENT,

@@ -13,6 +13,7 @@ from rules.plan import Plan
 from rules.profile import CHANGED, SEQUENCE, Profile, new_profile
 from service import examples
 from service.answers import answer, instant
+from service.documents import in_words
 from service.guard import With
 from service.params import CustomerId, SegmentId
 from service.problems import Problem
@@ -72,16 +73,25 @@ async def get_membership(
     holds and until when."""
     await known(parts, segment)
     profile, plan, as_of = await _seen(parts, customer)
-    content = {
-        "customer_id": customer,
-        "segment": segment,
-        "as_of": instant(as_of),
-        "member": profile.is_member(segment),
-    }
-    content |= _membership(profile, plan, segment, as_of)
-    if explained:
-        content["explanation"] = explain(profile, plan, segment, as_of) if segment in plan.segments else None
+    content: dict[str, Any] = {"customer_id": customer, "segment": segment, "as_of": instant(as_of), "member": False}
+    if segment in plan.segments:  # its definition may just be on its way to this customer's partition
+        found = explain(profile, plan, segment, as_of)
+        trees = {key: found.pop(key) for key in ("enter", "exit") if key in found}
+        content |= found
+        if explained:
+            phrases = in_words(plan.definitions[segment].document or {})["texts"]
+            content["explanation"] = {key: _with_words(tree, phrases) for key, tree in trees.items()}
     return answer(content)
+
+
+def _with_words(tree: dict[str, Any] | None, phrases: dict[str, str]) -> dict[str, Any] | None:
+    """The evaluated tree with each condition in words beside its path."""
+    if tree is None:
+        return None
+    told = {"at": tree["at"], "text": phrases.get(tree["at"], ""), **tree}
+    if "of" in tree and isinstance(tree["of"], list):
+        told["of"] = [_with_words(inner, phrases) for inner in tree["of"]]
+    return told
 
 
 async def _seen(parts: With, customer: str, *, must_exist: bool = False) -> Seen:
@@ -98,14 +108,10 @@ async def _seen(parts: With, customer: str, *, must_exist: bool = False) -> Seen
 
 
 def _membership(profile: Profile, plan: Plan, segment: str, as_of: int) -> dict[str, Any]:
-    state = profile.members.get(segment)
-    member = profile.is_member(segment)
-    content: dict[str, Any] = {
-        "since": instant(state[CHANGED]) if state and member else None,
-        "sequence": state[SEQUENCE] if state else 0,
-    }
+    sequence, changed = profile.members[segment][SEQUENCE], profile.members[segment][CHANGED]
+    content: dict[str, Any] = {"since": instant(changed), "sequence": sequence}
     if segment in plan.segments:
-        ahead = forecast(profile, plan, segment, as_of)
-        if ahead is not None:
-            content["leaves_at" if member else "enters_at"] = instant(ahead)
+        leaves = forecast(profile, plan, segment, as_of)
+        if leaves is not None:
+            content["leaves_at"] = instant(leaves)
     return content

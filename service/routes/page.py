@@ -12,6 +12,7 @@ from service.headers import not_modified
 
 router = APIRouter(include_in_schema=False)
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+_FILES = ("app.js", "api.js", "customer.js", "feed.js", "words.js", "style.css", "icon.svg")
 
 
 @cache
@@ -29,5 +30,5 @@ async def _page(request: Request) -> Response:
     return Response(content, 200, headers, f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8")
 
 
-for _path in ("/", "/app.js", "/feed.js", "/tree.js", "/style.css", "/icon.svg"):
+for _path in ("/", *(f"/{_name}" for _name in _FILES)):
     router.add_api_route(_path, _page, methods=["GET", "HEAD"])
