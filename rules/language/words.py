@@ -17,7 +17,7 @@ from rules.language.documents import (
     Test,
     Window,
 )
-from rules.language.words_english import ENGLISH, Language
+from rules.language.words_english import ENGLISH, Language, Voice
 from rules.language.words_leaves import Said, leaf
 from rules.language.words_values import length
 
@@ -49,21 +49,23 @@ def words(segment: Segment, language: Language = ENGLISH) -> list[Part]:
      ('enter.all[1]', 'did not buy in the last 7 days', 1)]
     """
     parts: list[Part] = []
+    voice = language.of(segment)
     for section, root in (("enter", segment.enter), ("exit", segment.exit)):
         if root is not None:
-            _collect(parts, root, language, segment.timezone, 0, section)
-    return parts + _settings(segment, language)
+            _collect(parts, root, voice, 0, section)
+    return parts + _settings(segment, voice)
 
 
 def sentence(segment: Segment, language: Language = ENGLISH) -> str:
     """The document as one sentence, `bought at least 3 times in the last 30 days and ...`."""
     told = []
+    voice = language.of(segment)
     if segment.enter is not None:
-        told.append(_said(segment.enter, language, segment.timezone).yes)
+        told.append(_said(segment.enter, voice).yes)
     if segment.exit is not None:
-        told.append(language.say("exit", what=_said(segment.exit, language, segment.timezone).yes))
-    told += [part.text for part in _settings(segment, language)]
-    return language.say("at_least.comma").join(told)
+        told.append(voice.say("exit", what=_said(segment.exit, voice).yes))
+    told += [part.text for part in _settings(segment, voice)]
+    return voice.say("at_least.comma").join(told)
 
 
 def texts(segment: Segment, language: Language = ENGLISH) -> dict[str, str]:
@@ -71,17 +73,17 @@ def texts(segment: Segment, language: Language = ENGLISH) -> dict[str, str]:
     found: dict[str, str] = {}
     for root in (segment.enter, segment.exit):
         if root is not None:
-            _tell(found, root, language, segment.timezone)
+            _tell(found, root, language.of(segment))
     return found
 
 
-def _tell(found: dict[str, str], node: Condition, say: Language, timezone: str) -> None:
+def _tell(found: dict[str, str], node: Condition, say: Voice) -> None:
     if isinstance(node, Not | All | AnyOf | NoneOf | AtLeast):
         found[node.at] = _heading(node, say)
         for inner in _inner(node):
-            _tell(found, inner, say, timezone)
+            _tell(found, inner, say)
     else:
-        found[node.at] = leaf(node, say, timezone).yes
+        found[node.at] = leaf(node, say).yes
 
 
 Group = All | AnyOf | NoneOf | AtLeast | Not
@@ -92,29 +94,29 @@ def _inner(node: Group) -> tuple[Condition, ...]:
     return (node.of,) if isinstance(node, Not) else node.of
 
 
-def _heading(node: Group, say: Language) -> str:
+def _heading(node: Group, say: Voice) -> str:
     return say.say(f"heading.{_NAMES[type(node)]}", n=node.n if isinstance(node, AtLeast) else 0)
 
 
-def _collect(parts: list[Part], node: Condition, say: Language, timezone: str, depth: int, section: str) -> None:
+def _collect(parts: list[Part], node: Condition, say: Voice, depth: int, section: str) -> None:
     if isinstance(node, Not) and not isinstance(node.of, Group):
-        parts.append(Part(node.at, leaf(node.of, say, timezone).no, depth, "condition", section))
+        parts.append(Part(node.at, leaf(node.of, say).no, depth, "condition", section))
     elif isinstance(node, Group):
         parts.append(Part(node.at, _heading(node, say), depth, "group", section))
         for inner in _inner(node):
-            _collect(parts, inner, say, timezone, depth + 1, section)
+            _collect(parts, inner, say, depth + 1, section)
     else:
-        parts.append(Part(node.at, leaf(node, say, timezone).yes, depth, "condition", section))
+        parts.append(Part(node.at, leaf(node, say).yes, depth, "condition", section))
 
 
 # One sentence
 
 
-def _said(node: Condition, say: Language, timezone: str) -> Said:
+def _said(node: Condition, say: Voice) -> Said:
     """A condition and its opposite, in words."""
     if not isinstance(node, Group):
-        return leaf(node, say, timezone)
-    told = [_said(inner, say, timezone) for inner in _inner(node)]
+        return leaf(node, say)
+    told = [_said(inner, say) for inner in _inner(node)]
     if isinstance(node, Not | NoneOf) and len(told) == 1:
         return Said(told[0].no, told[0].yes)
     if len(told) == 1:
@@ -154,7 +156,7 @@ def _needs_brackets(node: Condition, word: str, opposite: bool) -> bool:
 # Settings
 
 
-def _settings(segment: Segment, say: Language) -> list[Part]:
+def _settings(segment: Segment, say: Voice) -> list[Part]:
     parts = []
     if segment.list:
         parts.append(Part("list", say.say("list"), 0, "setting", "list"))

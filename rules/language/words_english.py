@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rules.language.documents import Segment
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
@@ -28,10 +30,22 @@ class Language:
     def say(self, phrase: str, **parts: object) -> str:
         return self.phrases[phrase].format(**parts)
 
+    def of(self, segment: Segment) -> Voice:
+        """This language, speaking of one document."""
+        return Voice(self.phrases, self.deeds, segment.timezone, segment.id)
+
     def custom(self, names: str) -> Deed:
         """The words for event types of the customers' own, given their names as a list."""
         plain = self.deeds[ANY_OTHER]
         return Deed(*(words.format(event=names) for words in (plain.did, plain.do, plain.a, plain.one, plain.many)))
+
+
+@dataclass(frozen=True, slots=True)
+class Voice(Language):
+    """A language that speaks of one document: its timezone turns instants into dates, its id is the default salt."""
+
+    timezone: str = "UTC"
+    segment: str = ""
 
 
 ANY_OTHER = "*"  # the words for event types that are not in the table; no event is called so
@@ -60,7 +74,7 @@ _DEEDS = {
         "had the profile changed", "have the profile changed", "a profile change", "profile change", "profile changes"
     ),
     "membership": Deed(
-        "was added or removed by hand", "get added or removed by hand", "a change by hand", "change by hand",
+        "got added or removed by hand", "get added or removed by hand", "a change by hand", "change by hand",
         "changes by hand",
     ),
     ANY_OTHER: Deed("did {event}", "do {event}", "an event {event}", "event {event}", "events {event}"),
@@ -105,7 +119,7 @@ _PHRASES = {
     "times.in": "{values} times", "times.not_in": "any number of times but {values}",
     "times.gt": "more than {value} times", "times.gt.one": "more than once",
     "times.gte": "at least {value} times", "times.gte.one": "at least once",
-    "times.lt": "fewer than {value} times", "times.lt.one": "fewer than once",
+    "times.lt": "fewer than {value} times",
     "times.lte": "at most {value} times", "times.lte.one": "at most once",
     # what is said of a value
     "is.eq": "is {value}", "is.ne": "is not {value}",
@@ -126,35 +140,36 @@ _PHRASES = {
     "ago.eq": "exactly {length} ago", "ago.ne": "not exactly {length} ago",
     "ago.gt": "more than {length} ago", "ago.gte": "at least {length} ago",
     "ago.lt": "less than {length} ago", "ago.lte": "at most {length} ago",
-    # events: {what} is a deed with its filters, {when} a window (with a blank before it), {then} what follows
-    "event.did": "{what}{times}{when}{then}",
-    "event.not": "did not {what}{times}{when}{then}",
-    "event.never": "never {what}{then}",
+    # events: {what} is a deed with its filters, {when} a window (with a blank before it),  what follows
+    "event.did": "{what}{times}{when}",
+    "event.not": "did not {what}{times}{when}",
+    "event.never": "never {what}",
     "event.filtered": "{what} ({filters})",
-    "event.items": "one item: {filters}",
-    "event.sum": "has a total {of} of {amount} over {what}{when}{then}",
-    "event.avg": "has an average {of} of {amount} over {what}{when}{then}",
-    "event.min": "has a smallest {of} of {amount} over {what}{when}{then}",
-    "event.max": "has a largest {of} of {amount} over {what}{when}{then}",
-    "event.distinct": "has {amount} different values of {of} over {what}{when}{then}",
-    "event.first": "{of} at the first {what}{when}{then} {tests}",
-    "event.last": "{of} at the last {what}{when}{then} {tests}",
-    "event.since_first": "first {what}{when} {ago}{then}",
-    "event.since_last": "last {what}{when} {ago}{then}",
+    "event.items": "with an item whose {filters}",
+    "event.sum": "has a total {of} of {amount} over {what}{when}",
+    "event.avg": "has an average {of} of {amount} over {what}{when}",
+    "event.min": "has a smallest {of} of {amount} over {what}{when}",
+    "event.max": "has a largest {of} of {amount} over {what}{when}",
+    "event.distinct": "has {amount} different values of {of} over {what}{when}",
+    "event.first": "{of} at the first {what}{when} {tests}",
+    "event.last": "{of} at the last {what}{when} {tests}",
+    "event.since_first": "first {what}{when} {ago}",
+    "event.since_last": "last {what}{when} {ago}",
     # sequences
-    "then.followed": ", followed by {what}",
-    "then.followed.within": ", followed within {within} by {what}",
-    "then.not_followed": ", not followed by {what}",
-    "then.not_followed.within": ", not followed within {within} by {what}",
-    "then.same": "the same {path}",
-    "then.equal": "its {theirs} the {ours} of the one before",
+    "then.followed": "followed by {what}",
+    "then.followed.within": "followed within {within} by {what}",
+    "then.not_followed": "not followed by {what}",
+    "then.not_followed.within": "not followed within {within} by {what}",
+    "then.where": "{what} where {filters}",
+    "then.same": "{path} is the same",
+    "then.equal": "its {theirs} is the {ours} before",
     # pairs
-    "side.count": "the number of {what}{when}{then}",
-    "side.sum": "the total {of} of {what}{when}{then}",
-    "side.avg": "the average {of} of {what}{when}{then}",
-    "side.min": "the smallest {of} of {what}{when}{then}",
-    "side.max": "the largest {of} of {what}{when}{then}",
-    "side.distinct": "the number of different {of} in {what}{when}{then}",
+    "side.count": "the number of {what}{when}",
+    "side.sum": "the total {of} of {what}{when}",
+    "side.avg": "the average {of} of {what}{when}",
+    "side.min": "the smallest {of} of {what}{when}",
+    "side.max": "the largest {of} of {what}{when}",
+    "side.distinct": "the number of different {of} in {what}{when}",
     "pair.ratio": "{left} divided by {right} {tests}",
     "pair.difference": "{left} minus {right} {tests}",
     # other leaves

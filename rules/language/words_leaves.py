@@ -19,7 +19,7 @@ from rules.language.documents import (
     TagNode,
     Test,
 )
-from rules.language.words_english import Deed, Language
+from rules.language.words_english import Deed, Voice
 from rules.language.words_values import amounts, filters, length, listing, number, tests, value, window
 
 _OPPOSITE = {
@@ -38,47 +38,43 @@ class Said:
 
 
 @singledispatch
-def leaf(node: Leaf, say: Language, timezone: str) -> Said:
+def leaf(node: Leaf, say: Voice) -> Said:
     raise AssertionError(f"no words for {type(node).__name__}")
 
 
 @leaf.register
-def _event(node: EventNode, say: Language, timezone: str) -> Said:
-    said = _event_said(node, say, timezone)
+def _event(node: EventNode, say: Voice) -> Said:
+    said = _event_said(node, say)
     turned = _turned(node.measure.comparison, _OPPOSITE) if node.measure.kind in _ALWAYS_A_NUMBER else None
     if turned is None:
         return _plain(say, said)
-    return Said(said, _event_said(replace(node, measure=replace(node.measure, comparison=turned)), say, timezone))
+    return Said(said, _event_said(replace(node, measure=replace(node.measure, comparison=turned)), say))
 
 
-def _event_said(node: EventNode, say: Language, timezone: str) -> str:
+def _event_said(node: EventNode, say: Voice) -> str:
     kind, compared = node.measure.kind, node.measure.comparison
     assert compared is not None, "outside of pairs every measure is compared"
-    when, then = window(say, node.window, timezone), _then(say, node.follow)
+    when = window(say, node.window)
     if kind == "count":
-        return _counted(node, compared, say, when, then)
+        return _counted(node, compared, say, when)
     if kind in ("since_first", "since_last"):
         ago = amounts(say, compared, "ago")
-        return say.say(f"event.{kind}", what=_deeds(say, node, "did"), when=when, ago=ago, then=then)
+        return say.say(f"event.{kind}", what=_deeds(say, node, "did"), when=when, ago=ago)
     if kind in ("first", "last"):
         told = tests(say, compared)
-        return say.say(
-            f"event.{kind}", of=node.measure.of, what=_deeds(say, node, "one"), when=when, then=then, tests=told
-        )
+        return say.say(f"event.{kind}", of=node.measure.of, what=_deeds(say, node, "one"), when=when, tests=told)
     amount = amounts(say, compared)
-    return say.say(
-        f"event.{kind}", of=node.measure.of, what=_deeds(say, node, "many"), when=when, then=then, amount=amount
-    )
+    return say.say(f"event.{kind}", of=node.measure.of, what=_deeds(say, node, "many"), when=when, amount=amount)
 
 
-def _counted(node: EventNode, compared: Comparison, say: Language, when: str, then: str) -> str:
+def _counted(node: EventNode, compared: Comparison, say: Voice, when: str) -> str:
     """How often: "bought", "never bought", "did not buy today", "bought at least 3 times"."""
     never = _is_none(compared)
     if never and not when:
-        return say.say("event.never", what=_deeds(say, node, "did"), then=then)
+        return say.say("event.never", what=_deeds(say, node, "did"))
     phrase, form = ("event.not", "do") if never else ("event.did", "did")
     times = "" if never or _is_any(compared) else " " + amounts(say, compared, "times")
-    return say.say(phrase, what=_deeds(say, node, form), times=times, when=when, then=then)
+    return say.say(phrase, what=_deeds(say, node, form), times=times, when=when)
 
 
 def _is_any(compared: Comparison) -> bool:
@@ -98,19 +94,24 @@ def _turned(compared: Comparison | None, opposites: dict[str, str]) -> Compariso
     return Comparison((Test(opposites[test.op], test.operand),))
 
 
-def _deeds(say: Language, node: EventNode | Follow, form: str, more: Sequence[str] = ()) -> str:
-    """The events in one form ("bought or got a refund"), with their filters in brackets."""
+def _deeds(say: Voice, node: EventNode, form: str) -> str:
+    """The events in one form ("bought or got a refund"), with their filters and what follows in brackets."""
+    what, told = _named(say, node, form)
+    if node.follow:
+        told.append(_then(say, node.follow))
+    return say.say("event.filtered", what=what, filters=say.say("list.comma").join(told)) if told else what
+
+
+def _named(say: Voice, node: EventNode | Follow, form: str) -> tuple[str, list[str]]:
+    """The events in one form, and what is asked of their fields."""
     where, known = _spoken_filter(say, node)
-    names = [getattr(each, form) for each in known]
-    told = [*filters(say, where), *more]
-    comma = say.say("list.comma")
+    told = filters(say, where)
     if node.items:
-        told.append(say.say("event.items", filters=comma.join(filters(say, node.items))))
-    what = listing(say, names, "list.or")
-    return say.say("event.filtered", what=what, filters=comma.join(told)) if told else what
+        told.append(say.say("event.items", filters=listing(say, filters(say, node.items), "list.and")))
+    return listing(say, [getattr(each, form) for each in known], "list.or"), told
 
 
-def _spoken_filter(say: Language, node: EventNode | Follow) -> tuple[Sequence[Filter], list[Deed]]:
+def _spoken_filter(say: Voice, node: EventNode | Follow) -> tuple[Sequence[Filter], list[Deed]]:
     """A cart event of one action has words of its own; its filter then need not be said."""
     if node.events == ("cart",):
         for each in node.where:
@@ -124,38 +125,37 @@ def _spoken_filter(say: Language, node: EventNode | Follow) -> tuple[Sequence[Fi
     return node.where, known + ([say.custom(listing(say, others, "list.or"))] if others else [])
 
 
-def _then(say: Language, follow: Follow | None) -> str:
-    if follow is None:
-        return ""
-    matches = [
-        say.say("then.same", path=ours) if ours == theirs else say.say("then.equal", ours=ours, theirs=theirs)
-        for ours, theirs in follow.match
-    ]
+def _then(say: Voice, follow: Follow) -> str:
+    """`not followed within 1 hour by a purchase where product_id is the same`."""
+    what, told = _named(say, follow, "a")
+    for ours, theirs in follow.match:
+        same = ours == theirs
+        told.append(say.say("then.same", path=ours) if same else say.say("then.equal", ours=ours, theirs=theirs))
+    if told:
+        what = say.say("then.where", what=what, filters=listing(say, told, "list.and"))
     phrase = "then.not_followed" if follow.negated else "then.followed"
-    what = _deeds(say, follow, "a", matches)
     if follow.within is None:
         return say.say(phrase, what=what)
     return say.say(f"{phrase}.within", what=what, within=length(say, follow.within))
 
 
 @leaf.register
-def _pair(node: PairNode, say: Language, timezone: str) -> Said:
-    left, right = (_side(each, say, timezone) for each in (node.left, node.right))
+def _pair(node: PairNode, say: Voice) -> Said:
+    left, right = (_side(each, say) for each in (node.left, node.right))
     return _plain(say, say.say(f"pair.{node.kind}", left=left, right=right, tests=tests(say, node.comparison)))
 
 
-def _side(node: EventNode, say: Language, timezone: str) -> str:
+def _side(node: EventNode, say: Voice) -> str:
     return say.say(
         f"side.{node.measure.kind}",
         of=node.measure.of,
         what=_deeds(say, node, "many"),
-        when=window(say, node.window, timezone),
-        then=_then(say, node.follow),
+        when=window(say, node.window),
     )
 
 
 @leaf.register
-def _attribute(node: AttributeNode, say: Language, timezone: str) -> Said:
+def _attribute(node: AttributeNode, say: Voice) -> Said:
     said = say.say("attribute", path=node.path, tests=tests(say, node.comparison))
     turned = _turned(node.comparison, {op: _OPPOSITE[op] for op in _MISSING_IS_DIFFERENT})
     if turned is None and [test.op for test in node.comparison.tests] == ["exists"]:
@@ -164,7 +164,7 @@ def _attribute(node: AttributeNode, say: Language, timezone: str) -> Said:
 
 
 @leaf.register
-def _tag(node: TagNode, say: Language, timezone: str) -> Said:
+def _tag(node: TagNode, say: Voice) -> Said:
     if len(node.all) == 1 and not node.any and not node.none:
         name = value(say, node.all[0])
         return Said(say.say("tag.one", tags=name), say.say("tag.one.not", tags=name))
@@ -178,18 +178,20 @@ def _tag(node: TagNode, say: Language, timezone: str) -> Said:
 
 
 @leaf.register
-def _segment(node: SegmentNode, say: Language, timezone: str) -> Said:
+def _segment(node: SegmentNode, say: Voice) -> Said:
     phrase = "segment.for" if node.for_ else "segment"
     parts = {"segment": value(say, node.segment), "length": length(say, node.for_) if node.for_ else ""}
     return Said(say.say(phrase, **parts), say.say(f"{phrase}.not", **parts))
 
 
 @leaf.register
-def _sample(node: SampleNode, say: Language, timezone: str) -> Said:
+def _sample(node: SampleNode, say: Voice) -> Said:
     percent = number(float(node.percent))
     both = [say.say(phrase, percent=percent) for phrase in ("sample", "sample.not")]
-    return Said(*(say.say("sample.salt", sample=each, salt=value(say, node.salt)) for each in both))
+    if node.salt != say.segment:
+        both = [say.say("sample.salt", sample=each, salt=value(say, node.salt)) for each in both]
+    return Said(*both)
 
 
-def _plain(say: Language, said: str) -> Said:
+def _plain(say: Voice, said: str) -> Said:
     return Said(said, say.say("not", what=said))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rules.language.documents import Comparison, Duration, Filter, Scalar, Test, Window
-from rules.language.words_english import Language
+from rules.language.words_english import Language, Voice
 from rules.limits import DAY_MS
 from rules.times import format_instant, local_date, midnight
 
@@ -64,14 +64,14 @@ def _counted(duration: Duration) -> tuple[int, str]:
     return duration.ms // ms, unit
 
 
-def window(say: Language, asked: Window, timezone: str) -> str:
+def window(say: Voice, asked: Window) -> str:
     """When, with a blank before it; "" for ever."""
     if asked.kind == "ever":
         return ""
     if asked.kind == "period":
         return " " + say.say(f"window.{asked.period}")
     if asked.kind == "between":
-        ends = [None if end is None else _date(end, timezone) for end in (asked.start_ms, asked.end_ms)]
+        ends = [None if end is None else _date(end, say.timezone) for end in (asked.start_ms, asked.end_ms)]
         name = "since" if ends[1] is None else "until" if ends[0] is None else "between"
         return " " + say.say(f"window.{name}", start=ends[0], end=ends[1])
     within = asked.within and length(say, asked.within, bare=asked.before is None)
