@@ -45,6 +45,7 @@ CONFIG = {
     "logfile": "valkey.log",
     "loglevel": "notice",
     "daemonize": "no",
+    "hz": "50",  # waits of readers end within 20 ms of their time
 }
 
 

@@ -161,11 +161,8 @@ class Partition:
         draft.stored()
         meta = self._meta
         meta.commit, meta.position, meta.clock = commit.commit, commit.position, commit.clock
-        meta.numbered, meta.edition, meta.cursor = (
-            meta.numbered + len(commit.transitions),
-            commit.edition,
-            commit.cursor,
-        )
+        meta.edition, meta.cursor = commit.edition, commit.cursor
+        meta.numbered += len(commit.transitions)
         self.due, self._customers = done.due, done.customers
         self._hot.shrink()
         committed = time.perf_counter()
