@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rules.language import parse_document
 from tests.oracle import Oracle
 from tests.oracle.casefiles import Record
 from tests.properties.stages import SHORT, Stage
 from tests.properties.strategies import Play, plays
+from tests.properties.streams import Kind
+
+BRIEF = Stage("UTC", 1_767_225_600_000, ("1s", "2s"))
 
 
 def between(judged: list[int]) -> Iterator[int]:
@@ -33,11 +35,11 @@ def test_judging_in_every_gap_between_its_instants_finds_no_further_change(play:
 
 
 @settings(max_examples=25)
-@given(plays(st.just(Stage("UTC", 1_767_225_600_000, ("1s", "2s"))), most=4))
+@given(plays(Kind(most=4), (BRIEF,)))
 def test_judging_every_millisecond_of_two_seconds_finds_no_further_change(play: Play) -> None:
     segments = play.segments()
     found = Oracle(segments).run(play.log, play.until)
-    start = play.stage.base
+    start = BRIEF.base
 
     assert Oracle(segments, extra=range(start, start + 2010)).run(play.log, play.until) == found
 

@@ -5,108 +5,97 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from hypothesis import strategies as st
-
 from tests.oracle import calendars
-from tests.properties.stages import Stage, dates, duration, weighted
+from tests.properties.chooser import Chooser, chance, pick, some, sometimes, weighted
+from tests.properties.stages import Stage, day, duration
 
 Raw = dict[str, Any]
-Documents = st.SearchStrategy[Raw]
 
-NOTHING: Documents = st.just({})
 EVENTS = ("purchase", "page_view", "cart", "refund")
+TAGS = ("vip", "gold", "new")
+NAMES = ("seg-m", "seg-a", "seg-z")  # each may name those before it, which is not the order of the alphabet
 NUMBER_PATHS = ("amount", "items.total", "items.price", "n")
 VALUE_PATHS = ("color", "amount", "items.product_id", "detail.size")
+WHERE_PATHS = ("color", "amount", "detail.size", "labels", "items.category", "items.total", "items.price")
+ITEM_PATHS = ("category", "product_id", "price", "total")
 AMOUNTS = (1, 2, 50, 100, 0.1, 0.3, 33.3, -5, 0, 1.5, 200)
+COUNTS = (1, 2, 3, 0)
+RATIOS = (1, 0, 2, 0.5, 33.3, -5)
 SCALARS: tuple[Any, ...] = ("red", "blue", "Red", 1, "1", True, 2.5, "")
 PERIODS = ("today", "yesterday", "this_week", "last_week", "this_month", "last_month", "this_year")
 
 
-def pick(*values: Any) -> st.SearchStrategy[Any]:
-    return st.sampled_from(values)
+def numbers(c: Chooser, values: tuple[float, ...]) -> Raw:
+    """A comparison of a number."""
+
+    def one() -> Raw:
+        return {pick(c, "gte", "gt", "lt", "lte", "eq", "ne"): pick(c, *values)}
+
+    return weighted(
+        c,
+        (6, one),
+        (2, lambda: {**one(), **one()}),
+        (1, lambda: {pick(c, "in", "not_in"): some(c, values, 3)}),
+    )
 
 
-def sometimes(key: str, values: st.SearchStrategy[Any], rarely: int = 1) -> Documents:
-    """`{key: value}` or nothing (first, and `rarely` times as often)."""
-    return weighted((rarely, NOTHING), (1, values.map(lambda value: {key: value})))
-
-
-def merged(*parts: Documents) -> Documents:
-    return st.tuples(*parts).map(lambda maps: {key: value for each in maps for key, value in each.items()})
-
-
-@cache
-def number_comparisons(values: tuple[float, ...]) -> Documents:
-    one = st.tuples(pick("gte", "gt", "lt", "lte", "eq", "ne"), st.sampled_from(values)).map(lambda pair: dict([pair]))
-    lists = st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
-    several = st.tuples(pick("in", "not_in"), lists).map(lambda pair: dict([pair]))
-    return weighted((6, one), (2, merged(one, one)), (1, several))
-
-
-counts = number_comparisons((1, 2, 3, 0))
-amounts = number_comparisons(AMOUNTS)
-
-
-@st.composite
-def value_tests(draw: st.DrawFn) -> Raw:
+def value_test(c: Chooser) -> Raw:
     """One operator on any value, dates aside."""
-    op = draw(
-        pick(
-            "eq", "ne", "in", "not_in", "exists", "gte", "lt", "contains", "starts_with", "ends_with", "matches", "size"
-        )
-    )
-    operands: dict[str, st.SearchStrategy[Any]] = {
-        "in": st.lists(st.sampled_from(SCALARS), min_size=1, max_size=3, unique_by=repr),
-        "not_in": st.lists(st.sampled_from(SCALARS), min_size=1, max_size=3, unique_by=repr),
-        "exists": st.booleans(),
-        "gte": pick(1, "blue", 2.5, "red", 50),
-        "lt": pick(2, "red", 1, "blue", 100),
-        "contains": pick("e", "red", 1, "a"),
-        "starts_with": pick("r", "R", ""),
-        "ends_with": pick("d", "ue"),
-        "matches": pick("^r", "[Bb]l", "d$", "."),
-        "size": number_comparisons((1, 2, 0)),
+    op = pick(
+        c, "eq", "ne", "in", "not_in", "exists", "gte", "lt", "gt", "lte", "contains", "starts_with", "ends_with",
+        "matches", "size",
+    )  # fmt: skip
+    if op in ("in", "not_in"):
+        return {op: some(c, SCALARS, 3)}
+    if op == "exists":
+        return {op: pick(c, True, False)}
+    if op == "size":
+        return {op: numbers(c, (1, 2, 0))}
+    operands: dict[str, tuple[Any, ...]] = {
+        "contains": ("e", "red", 1, "a"),
+        "starts_with": ("r", "R", ""),
+        "ends_with": ("d", "ue"),
+        "matches": ("^r", "[Bb]l", "d$", "."),
     }
-    return {op: draw(operands.get(op, st.sampled_from(SCALARS)))}
+    ordered = (1, "blue", 2.5, "red", 50)
+    return {op: pick(c, *operands.get(op, ordered if op in ("gte", "lt", "gt", "lte") else SCALARS))}
 
 
-value_comparisons = weighted((4, value_tests()), (1, merged(value_tests(), value_tests())))
+def values(c: Chooser) -> Raw:
+    return {**value_test(c), **value_test(c)} if chance(c, 5) else value_test(c)
 
 
-@cache
-def date_tests(stage: Stage) -> Documents:
-    rolling = st.tuples(pick("in_last", "in_next"), st.sampled_from(stage.durations)).map(lambda pair: dict([pair]))
-    coming = pick("1d", "7d", "2w", "30d").map(lambda text: {"anniversary_in_next": text})
-    ages = number_comparisons((18, 17, 30, 0)).map(lambda comparison: {"age": comparison})
-    return weighted((3, rolling), (1, coming), (1, ages))
-
-
-def filters(paths: tuple[str, ...]) -> Documents:
-    lists = st.lists(st.sampled_from(SCALARS), min_size=1, max_size=3, unique_by=repr)
-    value = weighted((1, st.sampled_from(SCALARS)), (1, lists), (2, value_comparisons))
-    return st.dictionaries(st.sampled_from(paths), value, min_size=1, max_size=2)
-
-
-wheres = filters(("color", "amount", "detail.size", "labels", "items.category", "items.total", "items.price"))
-item_filters = filters(("category", "product_id", "price", "total"))
-
-
-@cache
-def windows(stage: Stage) -> Documents:
-    within = st.sampled_from(stage.durations).map(lambda text: {"within": text})
-    before = st.sampled_from(stage.durations).map(lambda text: {"before": text})
-    bands = [
-        {"within": long, "before": short}
-        for short in stage.durations
-        for long in stage.durations
-        if _shorter(short, long)
-    ]
-    edges = st.tuples(st.none() | dates(stage), st.none() | dates(stage)).filter(
-        lambda pair: any(pair) and (None in pair or str(pair[0]) < str(pair[1]))
+def date_test(c: Chooser, stage: Stage) -> Raw:
+    return weighted(
+        c,
+        (3, lambda: {pick(c, "in_last", "in_next"): pick(c, *stage.durations)}),
+        (1, lambda: {"anniversary_in_next": pick(c, "1d", "7d", "2w", "30d")}),
+        (1, lambda: {"age": numbers(c, (18, 17, 30, 0))}),
     )
-    between = edges.map(lambda pair: {"between": list(pair)})
-    periods = st.sampled_from(PERIODS).map(lambda name: {"period": name})
-    return weighted((6, within), (2, NOTHING), (3, st.sampled_from(bands)), (3, periods), (1, before), (1, between))
+
+
+def filters(c: Chooser, paths: tuple[str, ...]) -> Raw:
+    def value() -> Any:
+        return weighted(c, (2, lambda: pick(c, *SCALARS)), (1, lambda: some(c, SCALARS, 3)), (2, lambda: values(c)))
+
+    return {path: value() for path in some(c, paths, 2)}
+
+
+def window(c: Chooser, stage: Stage) -> Raw:
+    return weighted(
+        c,
+        (6, lambda: {"within": pick(c, *stage.durations)}),
+        (2, lambda: {}),
+        (3, lambda: dict(zip(("before", "within"), pick(c, *_bands(stage)), strict=True))),
+        (3, lambda: {"period": pick(c, *PERIODS)}),
+        (1, lambda: {"before": pick(c, *stage.durations)}),
+        (1, lambda: {"between": _between(c, stage)}),
+    )
+
+
+@cache
+def _bands(stage: Stage) -> list[tuple[str, str]]:
+    return [(short, long) for short in stage.durations for long in stage.durations if _shorter(short, long)]
 
 
 def _shorter(short: str, long: str) -> bool:
@@ -117,145 +106,152 @@ def _shorter(short: str, long: str) -> bool:
     return (short_ms or short_months * 31 * calendars.DAY) < (long_ms or long_months * 28 * calendars.DAY)
 
 
-@cache
-def measures(stage: Stage) -> Documents:
-    numeric = st.tuples(pick("sum", "avg", "min", "max"), st.sampled_from(NUMBER_PATHS), amounts)
-    valued = st.tuples(pick("last", "first"), st.sampled_from(VALUE_PATHS), value_comparisons)
-    dated = st.tuples(pick("last", "first"), st.just("when"), date_tests(stage))
-    distinct = st.tuples(st.just("distinct"), st.sampled_from(VALUE_PATHS), counts)
-    of = weighted((4, numeric), (2, valued), (1, dated), (2, distinct)).map(
-        lambda triple: {triple[0]: {"of": triple[1], **triple[2]}}
-    )
-    spans = st.sampled_from(stage.durations)
-    aged = st.tuples(pick("gt", "gte", "lt", "lte"), spans).map(lambda pair: dict([pair]))
-    since = st.tuples(pick("since_last", "since_first"), weighted((3, aged), (1, merged(aged, aged))))
-    counted, aging = counts.map(lambda c: {"count": c}), since.map(lambda pair: {pair[0]: pair[1]})
-    return weighted((3, NOTHING), (3, counted), (4, of), (1, aging))
+def _between(c: Chooser, stage: Stage) -> list[str | None]:
+    start, end = day(c, stage), day(c, stage)
+    if start > end:
+        start, end = end, start
+    # a day that never was is no time between two: Apia's 30 December 2011
+    if _begins(start, stage) >= _begins(end, stage) or chance(c, 3):
+        return [start, None] if chance(c, 2) else [None, end]
+    return [start, end]
 
 
-event_names = weighted(
-    (6, pick(EVENTS[0], EVENTS[1])),
-    (2, st.sampled_from(EVENTS)),
-    (1, st.lists(st.sampled_from(EVENTS), min_size=2, max_size=2, unique=True)),
-    (1, pick("profile")),
-)
-matches = pick("color", "items.product_id", {"color": "items.product_id"}, {"items.product_id": "color"})
+def _begins(text: str, stage: Stage) -> int:
+    date = calendars.read_date(text)
+    assert date is not None
+    return calendars.midnight(date, stage.zone)
 
 
-@cache
-def follows(stage: Stage) -> Documents:
-    deadline = sometimes("within", st.sampled_from(stage.durations))
-    asked = merged(
-        event_names.map(lambda name: {"event": name}),
-        deadline,
-        sometimes("where", wheres, 4),
-        sometimes("match", matches, 3),
-        sometimes("items", item_filters, 8),
-    )
-    return st.tuples(pick("followed_by", "not_followed_by"), asked).map(lambda pair: dict([pair]))
+def measure(c: Chooser, stage: Stage) -> Raw:
+    def aged() -> Raw:
+        return {pick(c, "gt", "gte", "lt", "lte"): pick(c, *stage.durations)}
 
+    def edge() -> Raw:
+        dated = chance(c, 3)
+        asked = date_test(c, stage) if dated else values(c)
+        return {pick(c, "last", "first"): {"of": "when" if dated else pick(c, *VALUE_PATHS), **asked}}
 
-@cache
-def event_nodes(stage: Stage) -> Documents:
-    return merged(
-        event_names.map(lambda name: {"event": name}),
-        windows(stage),
-        measures(stage),
-        sometimes("where", wheres, 4),
-        sometimes("items", item_filters, 6),
-        weighted((3, NOTHING), (1, follows(stage))),
+    return weighted(
+        c,
+        (3, lambda: {}),
+        (3, lambda: {"count": numbers(c, COUNTS)}),
+        (3, lambda: {pick(c, "sum", "avg", "min", "max"): {"of": pick(c, *NUMBER_PATHS), **numbers(c, AMOUNTS)}}),
+        (2, lambda: {"distinct": {"of": pick(c, *VALUE_PATHS), **numbers(c, COUNTS)}}),
+        (3, edge),
+        (2, lambda: {pick(c, "since_last", "since_first"): {**aged(), **(aged() if chance(c, 4) else {})}}),
     )
 
 
-@cache
-def pairs(stage: Stage) -> Documents:
-    follow: Documents = weighted((6, NOTHING), (1, follows(stage)))
-    numeric = st.tuples(pick("sum", "sum", "avg", "min", "max", "distinct"), st.sampled_from(NUMBER_PATHS))
-    measure: Documents = weighted(
-        (1, st.just({"count": {}})), (2, numeric.map(lambda pair: {pair[0]: {"of": pair[1]}}))
+def event_names(c: Chooser) -> Any:
+    return weighted(
+        c,
+        (6, lambda: pick(c, EVENTS[0], EVENTS[1])),
+        (2, lambda: pick(c, *EVENTS)),
+        (1, lambda: some(c, EVENTS, 2)),
+        (1, lambda: pick(c, "profile", "membership")),
     )
-    side = merged(
-        event_names.map(lambda name: {"event": name}),
-        windows(stage),
-        measure,
-        sometimes("where", wheres, 4),
-        follow,
+
+
+def follow(c: Chooser, stage: Stage) -> Raw:
+    asked: Raw = {"event": event_names(c), **sometimes(c, "within", 2, lambda: pick(c, *stage.durations))}
+    asked |= sometimes(c, "where", 5, lambda: filters(c, WHERE_PATHS))
+    asked |= sometimes(c, "items", 8, lambda: filters(c, ITEM_PATHS))
+    mapped = ("color", "items.product_id", {"color": "items.product_id"}, {"items.product_id": "color"})
+    asked |= sometimes(c, "match", 3, lambda: pick(c, *mapped))
+    return {pick(c, "followed_by", "not_followed_by"): asked}
+
+
+def event_node(c: Chooser, stage: Stage) -> Raw:
+    node: Raw = {"event": event_names(c), **window(c, stage), **measure(c, stage)}
+    node |= sometimes(c, "where", 5, lambda: filters(c, WHERE_PATHS))
+    node |= sometimes(c, "items", 7, lambda: filters(c, ITEM_PATHS))
+    return node | (follow(c, stage) if chance(c, 4) else {})
+
+
+def pair(c: Chooser, stage: Stage) -> Raw:
+    def side() -> Raw:
+        kind = pick(c, "count", "sum", "avg", "min", "max", "distinct")
+        node: Raw = {"event": event_names(c), **window(c, stage)}
+        node[kind] = {} if kind == "count" else {"of": pick(c, *NUMBER_PATHS)}
+        node |= sometimes(c, "where", 5, lambda: filters(c, WHERE_PATHS))
+        return node | (follow(c, stage) if chance(c, 6) else {})
+
+    return {pick(c, "difference", "ratio"): [side(), side()], **numbers(c, RATIOS)}
+
+
+def attribute(c: Chooser, stage: Stage) -> Raw:
+    if chance(c, 2):
+        return {"attribute": pick(c, "birth", "renews"), **date_test(c, stage)}
+    return {"attribute": pick(c, "color", "score", "labels", "home.city"), **values(c)}
+
+
+def tag(c: Chooser) -> Raw:
+    if not chance(c, 2):
+        return {"tag": pick(c, *TAGS)}
+    asked = {pick(c, "any", "all", "none"): some(c, TAGS, 2)}
+    return {"tag": asked | sometimes(c, "none", 3, lambda: some(c, TAGS, 2))}
+
+
+def leaf(c: Chooser, stage: Stage, named: tuple[str, ...]) -> Raw:
+    """`named`: the segments that a condition may name."""
+
+    def member() -> Raw:
+        return {"segment": pick(c, *named), **sometimes(c, "for", 2, lambda: pick(c, *stage.durations))}
+
+    def sample() -> Raw:
+        return {"sample": {"percent": pick(c, 0, 100, 12, 62.5), **sometimes(c, "salt", 2, lambda: pick(c, "x", "y"))}}
+
+    return weighted(
+        c,
+        (9, lambda: event_node(c, stage)),
+        (3, lambda: attribute(c, stage)),
+        (2, lambda: pair(c, stage)),
+        (1, lambda: tag(c)),
+        (1, sample),
+        (4 if named else 0, member),
     )
-    two = st.tuples(pick("difference", "ratio"), st.lists(side, min_size=2, max_size=2))
-    return merged(two.map(lambda pair: {pair[0]: pair[1]}), number_comparisons((1, 0, 2, 0.5, 33.3, -5)))
 
 
-@cache
-def attributes(stage: Stage) -> Documents:
-    plain = merged(
-        pick("color", "score", "labels", "home.city").map(lambda path: {"attribute": path}), value_comparisons
-    )
-    dated = merged(pick("birth", "renews").map(lambda path: {"attribute": path}), date_tests(stage))
-    return weighted((1, plain), (2, dated))
-
-
-TAGS = ("vip", "gold", "new")
-some_tags = st.lists(st.sampled_from(TAGS), min_size=1, max_size=2, unique=True)
-tags = st.one_of(
-    st.sampled_from(TAGS),
-    merged(
-        st.tuples(pick("any", "all", "none"), some_tags).map(lambda pair: dict([pair])), sometimes("none", some_tags, 2)
-    ),
-).map(lambda asked: {"tag": asked})
-samples = st.tuples(pick(0, 100, 12, 62.5), sometimes("salt", pick("x", "y"))).map(
-    lambda pair: {"sample": {"percent": pair[0], **pair[1]}}
-)
-
-
-def leaves(stage: Stage, named: tuple[str, ...]) -> Documents:
-    """`named`: the segments a condition may name."""
-    events = event_nodes(stage)
-    kinds = [(9, events), (2, attributes(stage)), (2, pairs(stage)), (1, tags), (1, samples)]
-    if named:
-        refs = merged(
-            st.sampled_from(named).map(lambda name: {"segment": name}),
-            sometimes("for", st.sampled_from(stage.durations)),
-        )
-        kinds.append((4, refs))
-    return weighted(*kinds)
-
-
-@cache
-def conditions(stage: Stage, named: tuple[str, ...], depth: int = 2) -> Documents:
-    leaf = leaves(stage, named)
+def condition(c: Chooser, stage: Stage, named: tuple[str, ...], depth: int = 2) -> Raw:
     if depth == 0:
-        return leaf
-    inner = conditions(stage, named, depth - 1)
-    several = st.lists(inner, min_size=1, max_size=3)
-    at_least = several.flatmap(lambda of: st.integers(1, len(of)).map(lambda n: {"at_least": {"n": n, "of": of}}))
-    listed = st.tuples(pick("all", "any", "none"), several).map(lambda pair: dict([pair]))
-    return weighted((8, leaf), (1, inner.map(lambda c: {"not": c})), (2, listed), (1, at_least))
+        return leaf(c, stage, named)
 
+    def inner() -> Raw:
+        return condition(c, stage, named, depth - 1)
 
-@cache
-def holds(stage: Stage) -> Documents:
-    spans = st.sampled_from(stage.durations)
-    return merged(sometimes("min_stay", spans), sometimes("cooldown", spans)).filter(bool)
+    def several() -> list[Raw]:
+        return [inner() for _ in range(pick(c, 2, 1, 3))]
 
+    def at_least() -> Raw:
+        of = several()
+        return {"at_least": {"n": 1 + c.below(len(of)), "of": of}}
 
-@cache
-def documents(stage: Stage, name: str, named: tuple[str, ...]) -> Documents:
-    zones = st.sampled_from((stage.zone, stage.zone, stage.zone, "UTC", "Europe/Bucharest"))
-    rule = merged(
-        conditions(stage, named).map(lambda condition: {"enter": condition}),
-        sometimes("exit", conditions(stage, named, 1), 3),
-        sometimes("hold", holds(stage), 2),
-        zones.map(lambda zone: {} if zone == "UTC" else {"timezone": zone}),
+    return weighted(
+        c,
+        (8, lambda: leaf(c, stage, named)),
+        (1, lambda: {"not": inner()}),
+        (2, lambda: {pick(c, "all", "any", "none"): several()}),
+        (1, at_least),
     )
-    by_hand = st.just({"list": True})
-    return weighted((19, rule), (1, by_hand)).map(lambda raw: {"id": name, **raw})
 
 
-NAMES = ("seg-m", "seg-a", "seg-z")  # each may name those before it, which is not the order of the alphabet
+def document(c: Chooser, stage: Stage, name: str, named: tuple[str, ...]) -> Raw:
+    if chance(c, 25):
+        return {"id": name, "list": True}
+    raw: Raw = {"id": name}
+    zone = pick(c, stage.zone, stage.zone, stage.zone, "UTC", "Europe/Bucharest")
+    if zone != "UTC":
+        raw["timezone"] = zone
+    raw["enter"] = condition(c, stage, named)
+    raw |= sometimes(c, "exit", 4, lambda: condition(c, stage, named, 1))
+    return raw | sometimes(c, "hold", 3, lambda: hold(c, stage))
 
 
-@cache
-def document_sets(stage: Stage) -> st.SearchStrategy[list[Raw]]:
+def hold(c: Chooser, stage: Stage) -> Raw:
+    parts = pick(c, ("min_stay",), ("cooldown",), ("min_stay", "cooldown"))
+    return {part: pick(c, *stage.durations) for part in parts}
+
+
+def documents(c: Chooser, stage: Stage) -> list[Raw]:
     """One to three documents."""
-    sizes = [st.tuples(*[documents(stage, NAMES[i], NAMES[:i]) for i in range(size)]).map(list) for size in (1, 2, 3)]
-    return weighted((2, sizes[0]), (1, sizes[1]), (1, sizes[2]))
+    return [document(c, stage, NAMES[place], NAMES[:place]) for place in range(pick(c, 1, 2, 3))]

@@ -5,15 +5,12 @@ Small worlds, so that windows, events and holds end at the same instants again a
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
-
-from hypothesis import strategies as st
 
 from rules.language.documents import Duration
 from tests.oracle import calendars
+from tests.properties.chooser import Chooser, pick
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,6 @@ def _at(text: str) -> int:
     assert ms is not None
     return ms
 
-
-T = TypeVar("T")
 
 SHORT = ("1s", "2s", "1m")
 DAYS = ("1d", "2d", "3d", "1h")
@@ -52,18 +47,10 @@ STAGES = (
     Stage("Australia/Lord_Howe", _at("2026-10-02T15:45:00Z"), ("1d", "30m", "2d", "1mo")),
 )
 
-stages = st.sampled_from(STAGES)
-
-
-def weighted(*choices: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
-    """One of several strategies, each as often as its weight says (`one_of` counts the same one once)."""
-    return st.sampled_from([each for weight, each in choices for _ in range(weight)]).flatmap(lambda each: each)
-
 
 @cache
 def duration(text: str) -> Duration:
     """A duration as the oracle reads it from its text."""
-    assert re.fullmatch(r"\d+[a-z]+", text), text
     return Duration(text=text)
 
 
@@ -83,25 +70,26 @@ class Step:
         return there + self.jitter
 
 
-@cache
-def steps(stage: Stage, signs: tuple[int, ...] = (1, -1)) -> st.SearchStrategy[Step]:
-    texts = st.sampled_from(("0s", *stage.durations, "midnight"))
-    return st.builds(Step, texts, st.sampled_from(signs), st.sampled_from((0, 0, 0, 1, -1)))
+def step(c: Chooser, stage: Stage) -> Step:
+    return Step(pick(c, "0s", *stage.durations, "midnight"), pick(c, 1, 1, -1), pick(c, 0, 0, 0, 1, -1))
 
 
 @cache
-def dates(stage: Stage) -> st.SearchStrategy[str]:
-    """Dates around the base (as local days), and of earlier years, for birthdays and renewals."""
+def _days(stage: Stage) -> tuple[str, ...]:
     base = calendars.local(stage.base, stage.zone).date()
     near = [base.fromordinal(base.toordinal() + days) for days in (0, 1, -1, 2, 7)]
     years = [(base.year - 18, base.month, min(base.day + 1, 28)), (2008, 2, 29), (base.year - 30, 1, 1)]
-    return st.sampled_from([day.isoformat() for day in near] + [f"{y:04}-{m:02}-{d:02}" for y, m, d in years])
+    return (*(day.isoformat() for day in near), *(f"{y:04}-{m:02}-{d:02}" for y, m, d in years))
 
 
-@cache
-def instants(stage: Stage) -> st.SearchStrategy[str]:
-    """Instants near the base, as RFC 3339 texts."""
-    return steps(stage).map(lambda step: written(step.from_(stage.base, stage.zone)))
+def day(c: Chooser, stage: Stage) -> str:
+    """A date around the base (in its zone), or of an earlier year, for birthdays and renewals."""
+    return pick(c, *_days(stage))
+
+
+def instant(c: Chooser, stage: Stage) -> str:
+    """An instant near the base, as an RFC 3339 text."""
+    return written(step(c, stage).from_(stage.base, stage.zone))
 
 
 def written(ms: int) -> str:

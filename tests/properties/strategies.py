@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 
 from rules.language import parse_document
 from rules.language.documents import Segment
-from tests.properties.documents import document_sets
-from tests.properties.stages import Stage, Step, stages, steps, weighted, written
-from tests.properties.streams import Log, streams
+from tests.properties.chooser import Chooser, Drawn, pick
+from tests.properties.documents import documents
+from tests.properties.stages import STAGES, Stage, Step, step, written
+from tests.properties.streams import Kind, Log, stream
+
+ANY = Kind()
 
 
 @dataclass(frozen=True)
 class Play:
     """One random example. Its repr reads as documents and an event table."""
 
-    stage: Stage
+    zone: str
     documents: list[dict[str, Any]]
     log: Log
     until: int
@@ -36,26 +39,16 @@ class Play:
         return "\n".join(["Play:", pformat(self.documents, width=118), *lines, f"  until {written(self.until)}"])
 
 
-def _play(stage: Stage, documents: list[dict[str, Any]], log: Log, end: Step | None) -> Play:
-    until = max(event.ts if stamp is None else stamp for event, stamp in log)
-    ends = [Step(text) for text in stage.durations * 2] if end is None else [end]
-    for step in ends:
-        until = max(until, step.from_(until, stage.zone))
-    return Play(stage, documents, log, until)
+def play(c: Chooser, stages: tuple[Stage, ...] = STAGES, kind: Kind = ANY) -> Play:
+    stage = pick(c, *stages)
+    rules, log = documents(c, stage), stream(c, stage, kind)
+    end = max(event.ts if stamp is None else stamp for event, stamp in log)
+    long_after = [Step(text) for text in stage.durations * 2]
+    for each in pick(c, [], long_after, long_after, [step(c, stage)]):
+        end = max(end, each.from_(end, stage.zone))
+    return Play(stage.zone, rules, log, end)
 
 
-def plays(
-    on: st.SearchStrategy[Stage] = stages, named: bool = False, most: int = 12, future: bool = True
-) -> st.SearchStrategy[Play]:
-    """`named`: every event has an id of its own, so that no event is a duplicate. `most`: events. `future`: some may
-    come before their time."""
-    nothing: st.SearchStrategy[Step | None] = st.none()
-    return on.flatmap(
-        lambda stage: st.builds(
-            _play,
-            st.just(stage),
-            document_sets(stage),
-            streams(stage, named, most, future),
-            weighted((1, st.just(Step())), (4, nothing), (1, steps(stage, (1,)))),  # nothing: long after
-        )
-    )
+@st.composite
+def plays(draw: st.DrawFn, kind: Kind = ANY, stages: tuple[Stage, ...] = STAGES) -> Play:
+    return play(Drawn(draw), stages, kind)

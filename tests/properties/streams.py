@@ -3,150 +3,117 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from hypothesis import strategies as st
-
 from rules.events import Event
-from tests.properties.documents import EVENTS, NAMES, SCALARS, TAGS, pick
-from tests.properties.stages import Stage, Step, dates, instants, steps, weighted, written
+from tests.properties.chooser import Chooser, chance, pick, some, sometimes, weighted
+from tests.properties.documents import EVENTS, NAMES, SCALARS, TAGS, Raw
+from tests.properties.stages import Stage, day, instant, step, written
 
 Log = list[tuple[Event, int | None]]
 
 AMOUNTS: tuple[Any, ...] = (1, 50, 100, 33.3, 0.1, 0.2, 2, -5, "100", None, True, 150.25, 0.0000005, 0.0000015, [100])
-ITEM_PRICES: tuple[Any, ...] = (1, 50, 0.1, 33.3333335, "50", None)
+PRICES: tuple[Any, ...] = (1, 50, 0.1, 33.3333335, "50", None)
 LABELS: tuple[Any, ...] = (["red"], [], ["a", 1], "red", [True, "e", "x"])
 
 
-def optional(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional=keys)
-
-
-item = optional(
-    product_id=pick("red", "p1", 1),
-    category=pick("red", "blue"),
-    price=st.sampled_from(ITEM_PRICES),
-    quantity=pick(1, 2, 0.5),
-)
-items = weighted((5, st.lists(item, min_size=1, max_size=3)), (1, pick([], "none", 5)))
-
-
-@cache
-def properties(stage: Stage) -> st.SearchStrategy[dict[str, Any]]:
-    amounts = st.sampled_from(AMOUNTS)
-    return optional(
-        amount=amounts,
-        n=amounts,
-        color=st.sampled_from((*SCALARS, None)),
-        detail=optional(size=st.sampled_from(SCALARS)),
-        labels=st.sampled_from(LABELS),
-        when=st.one_of(dates(stage), instants(stage), pick("soon")),
-        items=items,
-    )
-
-
-@cache
-def profiles(stage: Stage) -> st.SearchStrategy[dict[str, Any]]:
-    written_dates = st.one_of(dates(stage), instants(stage), pick("someday", None, 5))
-    values = {
-        "color": st.sampled_from((*SCALARS, None)),
-        "score": pick(1, 2.5, 50, "2"),
-        "labels": st.sampled_from(LABELS),
-        "home": st.one_of(optional(city=st.sampled_from(SCALARS)), pick("x")),
-        "birth": written_dates,
-        "renews": written_dates,
-    }
-    removed = st.lists(st.sampled_from(sorted(values)), min_size=1, max_size=2, unique=True)
-    tagged = st.lists(st.sampled_from(TAGS), min_size=1, max_size=2, unique=True)
-    parts = optional(set=optional(**values), unset=removed, tags_add=tagged, tags_remove=tagged)
-    return parts.map(_without_contradiction)
-
-
-def _without_contradiction(properties: dict[str, Any]) -> dict[str, Any]:
-    """One event that both sets and unsets the same is nobody's meaning."""
-    result = dict(properties)
-    if "unset" in result:
-        result["unset"] = [name for name in result["unset"] if name not in result.get("set", {})]
-    if "tags_remove" in result:
-        result["tags_remove"] = [tag for tag in result["tags_remove"] if tag not in result.get("tags_add", [])]
-    return result
-
-
 @dataclass(frozen=True)
-class Draft:
-    """An event before its time is known: it lies a step from an earlier one's time."""
-
-    anchor: int
-    step: Step
-    customer_id: str
-    type: str
-    id: str
-    properties: Any
-    lag: Step | None  # the log timestamp's distance from `ts`; None: none given
-    lasts: Step | None = None  # of a membership
-
-
-@cache
-def drafts(stage: Stage) -> st.SearchStrategy[Draft]:
-    nothing: st.SearchStrategy[Step | None] = st.none()
-    lags = weighted((7, nothing), (1, steps(stage)))
-    plain = st.tuples(pick(EVENTS[0], EVENTS[1], *EVENTS), properties(stage), st.none())
-    profile = st.tuples(st.just("profile"), profiles(stage), st.none())
-    order = st.fixed_dictionaries(
-        {"segment": st.sampled_from((*NAMES, "elsewhere")), "action": pick("add", "remove", "clear")}
-    )
-    manual = st.tuples(st.just("membership"), order, st.none() | steps(stage))
-    kinds = weighted((9, plain), (3, profile), (1, manual))
-    return st.builds(
-        lambda anchor, step, who, kind, name, lag: Draft(anchor, step, who, kind[0], name, kind[1], lag, kind[2]),
-        st.integers(0, 7),
-        steps(stage),
-        pick("ana", "ana", "ana", "bob"),
-        kinds,
-        pick("", "", "a", "b", "c", "d", "e"),
-        lags,
-    )
-
-
-def placed(stage: Stage, drawn: list[Draft], sort: bool, named: bool, future: bool) -> Log:
-    """The events of a stream in log order. `sort`: in order of log time. `named`: every event has its own id.
+class Kind:
+    """What a stream may hold. `named`: every event has an id of its own, so that none is a duplicate. `most`: events.
     `future`: some may come before their time."""
+
+    named: bool = False
+    most: int = 12
+    future: bool = True
+
+
+def item(c: Chooser) -> Raw:
+    return {
+        **sometimes(c, "product_id", 2, lambda: pick(c, "red", "p1", 1)),
+        **sometimes(c, "category", 2, lambda: pick(c, "red", "blue")),
+        **sometimes(c, "price", 2, lambda: pick(c, *PRICES)),
+        **sometimes(c, "quantity", 2, lambda: pick(c, 1, 2, 0.5)),
+    }
+
+
+def items(c: Chooser) -> Any:
+    return pick(c, [], "none", 5) if chance(c, 6) else [item(c) for _ in range(pick(c, 1, 2, 3))]
+
+
+def properties(c: Chooser, stage: Stage) -> Raw:
+    return {
+        **sometimes(c, "amount", 2, lambda: pick(c, *AMOUNTS)),
+        **sometimes(c, "n", 3, lambda: pick(c, *AMOUNTS)),
+        **sometimes(c, "color", 2, lambda: pick(c, *SCALARS, None)),
+        **sometimes(c, "detail", 3, lambda: sometimes(c, "size", 2, lambda: pick(c, *SCALARS))),
+        **sometimes(c, "labels", 4, lambda: pick(c, *LABELS)),
+        **sometimes(c, "when", 2, lambda: moment(c, stage)),
+        **sometimes(c, "items", 2, lambda: items(c)),
+    }
+
+
+def moment(c: Chooser, stage: Stage) -> Any:
+    return weighted(
+        c,
+        (4, lambda: day(c, stage)),
+        (4, lambda: instant(c, stage)),
+        (1, lambda: pick(c, "someday", None, 5, "2026-02-30")),
+    )
+
+
+def profile(c: Chooser, stage: Stage) -> Raw:
+    """What one event both sets and unsets is nobody's meaning."""
+    changed: Raw = {
+        **sometimes(c, "color", 3, lambda: pick(c, *SCALARS, None)),
+        **sometimes(c, "score", 3, lambda: pick(c, 1, 2.5, 50, "2")),
+        **sometimes(c, "labels", 3, lambda: pick(c, *LABELS)),
+        **sometimes(c, "home", 3, lambda: pick(c, {"city": "red"}, {"city": 1}, {}, "x")),
+        **sometimes(c, "birth", 2, lambda: moment(c, stage)),
+        **sometimes(c, "renews", 2, lambda: moment(c, stage)),
+    }
+    unset = [name for name in ("color", "birth", "home", "renews") if name not in changed and chance(c, 6)]
+    added = some(c, TAGS, 2) if chance(c, 3) else []
+    removed = [tag for tag in TAGS if tag not in added and chance(c, 6)]
+    parts = {"set": changed, "unset": unset, "tags_add": added, "tags_remove": removed}
+    return {key: value for key, value in parts.items() if value}
+
+
+def event(c: Chooser, stage: Stage, ts: int, identity: str) -> Event:
+    customer_id = pick(c, "ana", "ana", "ana", "bob")
+
+    def plain() -> Event:
+        return Event(pick(c, EVENTS[0], EVENTS[1], *EVENTS), customer_id, ts, identity, properties(c, stage))
+
+    def manual() -> Event:
+        order = {"segment": pick(c, *NAMES, "elsewhere"), "action": pick(c, "add", "remove", "clear")}
+        order |= sometimes(c, "until", 2, lambda: written(step(c, stage).from_(ts, stage.zone)))
+        return Event("membership", customer_id, ts, identity, order)
+
+    return weighted(
+        c, (9, plain), (3, lambda: Event("profile", customer_id, ts, identity, profile(c, stage))), (1, manual)
+    )
+
+
+def stream(c: Chooser, stage: Stage, kind: Kind) -> Log:
+    """A log. Each event lies a step from an earlier one; mostly they come in order of log time."""
     times = [stage.base]
     log: Log = []
     taken: dict[tuple[str, str, int], Event] = {}
-    for line, draft in enumerate(drawn):
-        ts = draft.step.from_(times[draft.anchor % len(times)], stage.zone)
+    late = chance(c, 4)
+    for line in range(1 + c.below(kind.most)):
+        ts = step(c, stage).from_(times[c.below(len(times))], stage.zone)
         times.append(ts)
-        identity = f"{draft.id or 'x'}{line}" if named else draft.id
-        event = _event(stage, draft, ts, identity)
-        if identity:
+        found = event(c, stage, ts, f"{pick(c, 'x', 'b', 'c')}{line}" if kind.named else pick(c, "", "", *"abcde"))
+        if found.id:
             # two different events of one id and instant have no order; the second is then the first, delivered again
-            event = taken.setdefault((draft.customer_id, identity, ts), event)
-        stamp = None if draft.lag is None else draft.lag.from_(ts, stage.zone)
-        log.append((event, stamp if future or stamp is None else max(stamp, ts)))
-    if sort:
+            found = taken.setdefault((found.customer_id, found.id, ts), found)
+        stamp = step(c, stage).from_(ts, stage.zone) if chance(c, 8) else None
+        log.append((found, stamp if stamp is None or kind.future else max(stamp, ts)))
+    if not late:
         log.sort(key=lambda pair: pair[0].ts if pair[1] is None else pair[1])
-    return [(_ranked(event, line), stamp) for line, (event, stamp) in enumerate(log)]
+    return [(ranked(each, line), stamp) for line, (each, stamp) in enumerate(log)]
 
 
-def _event(stage: Stage, draft: Draft, ts: int, identity: str) -> Event:
-    properties = dict(draft.properties)
-    if draft.lasts is not None:
-        properties["until"] = written(draft.lasts.from_(ts, stage.zone))
-    return Event(draft.type, draft.customer_id, ts, identity, properties)
-
-
-def _ranked(event: Event, line: int) -> Event:
-    rank = event.id or f"\U0010ffff{line:012d}"
-    return Event(event.type, event.customer_id, event.ts, event.id, event.properties, rank)
-
-
-@cache
-def streams(stage: Stage, named: bool, most: int, future: bool) -> st.SearchStrategy[Log]:
-    drawn = st.integers(1, most).flatmap(lambda size: st.lists(drafts(stage), min_size=size, max_size=size))
-    late = pick(False, False, False, True)
-    return st.builds(lambda drafts, late: placed(stage, drafts, not late, named, future), drawn, late)
-
-
-__all__ = ["Draft", "Log", "streams"]
+def ranked(each: Event, line: int) -> Event:
+    rank = each.id or f"\U0010ffff{line:012d}"
+    return Event(each.type, each.customer_id, each.ts, each.id, each.properties, rank)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hypothesis import given, settings
-from rules.explain import forecast
 
+from rules.explain import forecast
 from rules.judge import judge
 from rules.play import Partition
 from rules.times import NEVER
@@ -15,6 +15,7 @@ from tests.oracle.conditions import holds, world
 from tests.oracle.oracle import Customer
 from tests.properties.incremental import planned
 from tests.properties.strategies import Play, plays
+from tests.properties.streams import Kind
 
 FAR = 500 * DAY
 
@@ -31,7 +32,7 @@ def fed(play: Play) -> tuple[Partition, list[Transition]]:
     return partition, found
 
 
-@given(plays(most=6, future=False))
+@given(plays(Kind(most=6, future=False)))
 def test_if_nothing_comes_the_next_change_is_at_the_instant_forecast(play: Play) -> None:
     partition, _ = fed(play)
     now = partition.clock
@@ -48,7 +49,7 @@ def test_if_nothing_comes_the_next_change_is_at_the_instant_forecast(play: Play)
 
 
 @settings(max_examples=100)
-@given(plays(most=5, future=False))
+@given(plays(Kind(most=5, future=False)))
 def test_every_transition_forecasts_the_next_one(play: Play) -> None:
     """As known when it was made: the log is cut after each record, and time runs on."""
     for cut in range(1, len(play.log) + 1):
@@ -65,7 +66,7 @@ def test_every_transition_forecasts_the_next_one(play: Play) -> None:
             assert truth == (change.forecast if change.forecast < partition.clock + FAR else NEVER), change
 
 
-@given(plays(most=6, future=False))
+@given(plays(Kind(most=6, future=False)))
 def test_a_verdict_stands_until_its_until(play: Play) -> None:
     partition, _ = fed(play)
     now = partition.clock

@@ -12,6 +12,7 @@ from rules.play import Partition
 from rules.profile import Profile, decode, encode
 from tests.properties.incremental import planned, run
 from tests.properties.strategies import Play, plays
+from tests.properties.streams import Kind
 
 
 def written_and_read(partition: Partition) -> None:
@@ -38,7 +39,7 @@ def test_a_profile_reads_back_as_it_was_written(play: Play) -> None:
         assert encode(again) == encode(profile)
 
 
-@given(plays(named=True), st.randoms(use_true_random=False))
+@given(plays(Kind(named=True)), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_of_the_same_events_ends_in_the_same_profile(play: Play, random: Any) -> None:
     """All are delivered at one instant: what is left to differ is the order alone."""
     plan = planned(play)
@@ -52,7 +53,7 @@ def test_any_order_of_arrival_of_the_same_events_ends_in_the_same_profile(play: 
     }
 
 
-@given(plays(named=True))
+@given(plays(Kind(named=True)))
 def test_the_same_events_again_change_nothing(play: Play) -> None:
     plan = planned(play)
     once = run(Partition(plan), play.log, play.until)
