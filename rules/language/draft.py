@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rules.errors import Mistake
 from rules.language import mistakes
-from rules.limits import DOCUMENT_DEPTH_MAX, DOCUMENT_NODES_MAX, PATH_CHARS_MAX
+from rules.limits import DOCUMENT_DEPTH_MAX, DOCUMENT_NODES_MAX, MISTAKES_TOLD_MAX, PATH_CHARS_MAX
 
 
 class Draft:
@@ -21,8 +22,10 @@ class Draft:
         self._seen: set[tuple[str, str]] = set()
         self._nodes = 0
 
-    def wrong(self, at: str, message: str) -> None:
-        """Notes one mistake, once."""
+    def wrong(self, at: str, message: str | Callable[[], str]) -> None:
+        """Notes one mistake, once. A message that has to be looked for is only asked for if it will be told."""
+        if not isinstance(message, str):
+            message = message() if len(self.mistakes) < MISTAKES_TOLD_MAX else "unknown"
         if (at, message) not in self._seen:
             self._seen.add((at, message))
             self.mistakes.append(Mistake(at, message))

@@ -42,7 +42,7 @@ def _document(draft: Draft, raw: Any) -> Segment | None:
     draft.segment_id = _id(draft, document)
     draft.timezone = _timezone(draft, document)
     by_hand = boolean(draft, document["list"], "list") if "list" in document else False
-    enter = _enter(draft, document, bool(by_hand))
+    enter = _enter(draft, document, by_hand)
     leave = condition(draft, document["exit"], "exit") if "exit" in document else None
     return Segment(
         id=draft.segment_id,
@@ -100,14 +100,15 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def _enter(draft: Draft, document: dict[str, Any], by_hand: bool) -> Condition | None:
+def _enter(draft: Draft, document: dict[str, Any], by_hand: bool | None) -> Condition | None:
+    """The rule; `by_hand` is None where the author's `list` could not be read."""
     if by_hand:
         for key in ("enter", "exit", "hold"):
             if key in document:
                 draft.wrong(key, mistakes.list_with_rule(key))
     if "enter" in document:
         return condition(draft, document["enter"], "enter")
-    if not by_hand:
+    if by_hand is False:
         draft.wrong("enter", mistakes.missing_key("enter", "enter: {event: purchase}"))
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rules.language import mistakes
@@ -100,7 +101,7 @@ def _test(draft: Draft, op: Any, raw: Any, at: str, asked: Asked) -> Test | None
     if op in OPERATORS:
         draft.wrong(at, mistakes.operator_misplaced(op, known, asked.where) + (asked.note if op in _DATES else ""))
     else:
-        draft.wrong(at, mistakes.no_such_operator(op, known))
+        draft.wrong(at, partial(mistakes.no_such_operator, op, known))
     return None
 
 

@@ -76,7 +76,7 @@ def _headless(draft: Draft, node: dict[str, Any], at: str) -> None:
     """No key says what condition this is: a key misspelled, or forgotten beside others that need it."""
     strangers = [key for key in node if key not in _ANY_KEYS]
     for key in strangers:
-        draft.wrong(join(at, key), mistakes.no_such_condition(key, tuple(FORMS)))
+        draft.wrong(join(at, key), partial(mistakes.no_such_condition, key, tuple(FORMS)))
     if strangers:
         return
     for head, example in (("event", "event: purchase"), ("segment", "segment: vip")):

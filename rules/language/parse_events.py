@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Literal, cast
 
 from rules.language import mistakes
@@ -114,7 +115,7 @@ def _side_measure(draft: Draft, kind: str, raw: Any, at: str, pair: str) -> Meas
         elif kind == "count" or key in NUMBER.operators:
             draft.wrong(join(at, key), mistakes.compared_inside(key, pair))
         elif key != "of":
-            draft.wrong(join(at, key), mistakes.unknown_key(key, ("of",)))
+            draft.wrong(join(at, key), partial(mistakes.unknown_key, key, ("of",)))
     of = None if kind == "count" else measured_path(draft, found, at, f"{kind}: {{of: amount}}")
     return Measure(cast(MeasureKind, kind), of) if of or kind == "count" else None
 
@@ -186,7 +187,7 @@ def _side(draft: Draft, raw: Any, at: str, depth: int, kind: PairKind) -> EventN
         if key in NUMBER.operators:
             draft.wrong(join(at, key), mistakes.compared_inside(key, kind))
         elif key not in EVENT_KEYS:
-            draft.wrong(join(at, key), mistakes.unknown_key(key, EVENT_KEYS))
+            draft.wrong(join(at, key), partial(mistakes.unknown_key, key, EVENT_KEYS))
     if "event" in found:
         return event_node(draft, found, at, pair=kind)
     draft.wrong(join(at, "event"), mistakes.missing_key("event", "event: purchase"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ def mapping(draft: Draft, raw: Any, at: str, example: str) -> dict[str, Any] | N
 def only_keys(draft: Draft, raw: dict[str, Any], at: str, known: Sequence[str]) -> None:
     for key in raw:
         if key not in known:
-            draft.wrong(join(at, key), mistakes.unknown_key(key, known))
+            draft.wrong(join(at, key), partial(mistakes.unknown_key, key, known))
 
 
 def listing(draft: Draft, raw: Any, at: str, example: str) -> list[Any] | None:

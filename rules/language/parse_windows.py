@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from rules.language import mistakes
@@ -9,8 +10,10 @@ from rules.language.documents import Duration, Window
 from rules.language.draft import Draft, join
 from rules.language.parse_values import duration
 from rules.limits import DAY_MS
-from rules.times import PERIODS, parse_moment
+from rules.times import PERIODS, midnight, parse_moment
 
+_CALENDAR_BEGINS = midnight(date.min, "UTC")
+_CALENDAR_ENDS = midnight(date.max, "UTC") + DAY_MS
 WINDOW_KEYS = ("within", "before", "between", "period")
 
 
@@ -53,7 +56,7 @@ def _between(draft: Draft, raw: dict[str, Any], at: str) -> Window | None:
     if dates[0] is None and dates[1] is None:
         draft.wrong(here, mistakes.both_open())
         return None
-    ends = [_moment(draft, date, f"{here}[{index}]") for index, date in enumerate(dates)]
+    ends = [_moment(draft, end, f"{here}[{index}]") for index, end in enumerate(dates)]
     start, end = ends
     if start is not None and end is not None and start >= end:
         draft.wrong(here, mistakes.ends_before_begin(dates[0], dates[1]))
@@ -68,8 +71,9 @@ def _moment(draft: Draft, raw: Any, at: str) -> int | None:
         found = parse_moment(raw, draft.timezone)
     except (ValueError, OverflowError):  # the calendar's first and last days, shifted out of it by the timezone
         found = None
-    if found is None:
+    if found is None or not _CALENDAR_BEGINS <= found < _CALENDAR_ENDS:
         draft.wrong(at, mistakes.not_a_date(raw))
+        return None
     return found
 
 

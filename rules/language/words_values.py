@@ -83,8 +83,11 @@ def window(say: Voice, asked: Window) -> str:
 
 def _date(ms: int, timezone: str) -> str:
     """A local midnight as its date, any other instant in full."""
-    day = local_date(ms, timezone)
-    return day.isoformat() if midnight(day, timezone) == ms else format_instant(ms)
+    try:
+        day = local_date(ms, timezone)
+        return day.isoformat() if midnight(day, timezone) == ms else format_instant(ms)
+    except OverflowError:  # the calendar's first and last days, shifted out of it by the timezone
+        return format_instant(ms)
 
 
 def tests(say: Language, comparison: Comparison) -> str:

@@ -6,6 +6,7 @@ import copy
 from contextlib import suppress
 from typing import Any
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,9 @@ KEYS = sorted({key for form in FORMS.values() for key in form.keys} | set(DOCUME
 })  # fmt: skip
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 2.5, 1e308, float("inf"), float("nan"), 10**400, "", "a", "purchase", "tick", "30d",
-    "1mo", "2026-01-01", "9999-12-31", "0001-01-01", "2026-01-01T00:00:00+14:00", "today", "(", "\ud83d", "é", "[", "Z",
+    "1mo", "2026-01-01", "9999-12-31", "0001-01-01", "2026-01-01T00:00:00+14:00",
+    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00",
+    "today", "(", "\ud83d", "é", "[", "Z",
 ]  # fmt: skip
 scalars = st.one_of(st.sampled_from(VALUES), st.text(max_size=8), st.integers(), st.floats())
 anything = st.recursive(
@@ -36,7 +39,7 @@ VALID = [raw for file in sorted(CASES.glob("*.cases.yaml")) for raw in load_yaml
 
 
 def judge(raw: Any) -> None:
-    """Reads it; what is refused has mistakes that can be told, what is a segment can be put into words."""
+    """What is refused has mistakes that can be told; what is read can be put into words, and be kept as JSON."""
     refused: SegmentInvalid | None = None
     try:
         segment = parse_document(raw)
@@ -50,6 +53,7 @@ def judge(raw: Any) -> None:
     conditions = {part.at for part in words(segment) if part.kind != "setting"}
     assert conditions <= set(texts(segment))
     check_set({segment.id: segment})
+    assert parse_document(orjson.loads(orjson.dumps(raw))) == segment
 
 
 @HALF

@@ -222,3 +222,9 @@ def test_a_document_without_a_timezone_lives_in_utc() -> None:
 def test_every_document_of_the_cases_is_read(file: Any) -> None:
     found = load_yaml(file.read_text())["segments"]
     assert [parse_document(raw).id for raw in found if isinstance(raw, dict)] == [raw["id"] for raw in found]
+
+
+def test_a_window_may_end_with_the_calendar() -> None:
+    found = condition("{event: x, between: [2026-01-01, 9999-12-31]}", timezone="America/Sao_Paulo")
+    assert isinstance(found, EventNode)
+    assert found.window.end_ms == 253_402_225_200_000  # 9999-12-31T03:00:00Z

@@ -76,3 +76,9 @@ def test_mistakes_are_told_before_and_after_a_node_with_two_conditions() -> None
     assert [line.split(": ")[0] for line in reading.mistakes(raw)] == [
         "enter", "enter.event", "enter.within", "enter.tag", "enter",
     ]  # fmt: skip
+
+
+def test_a_hundred_thousand_unknown_keys_are_counted_without_looking_for_what_each_meant() -> None:
+    with pytest.raises(SegmentInvalid) as caught:
+        parse_document({"id": "a", "enter": {"tag": "x"}, **{f"entr{n}": 1 for n in range(100_000)}})
+    assert caught.value.total == 100_000
