@@ -70,9 +70,11 @@ class IngestMetrics:
         )
         self._bytes = Counter("segmentd_ingest_bytes_total", "Bytes of event bodies, unpacked", registry=registry)
         self._reasons = Labels(30)
+        self.accepted_events = 0  # the same number for the terminal's view
 
     def accepted(self, count: int) -> None:
         self._accepted.inc(count)
+        self.accepted_events += count
 
     def rejected(self, reason: str) -> None:
         self._rejected.labels(self._reasons(reason)).inc()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from rules.errors import Mistake, SegmentdError, SegmentInvalid
 from rules.language import check_set, load_json, load_yaml_all, parse_document
 from rules.language.documents import Segment
@@ -37,6 +39,18 @@ class SegmentFile:
     text: str
     raw: dict[str, Any]
     segment: Segment
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the text is a JSON object (which is YAML too)."""
+        return self.text.lstrip().startswith("{")
+
+    @property
+    def body(self) -> tuple[str, str]:
+        """What is sent and kept: the author's text where it is YAML, otherwise JSON; and its content type."""
+        if self.text and not self.is_json:
+            return self.text, "application/yaml"
+        return orjson.dumps(self.raw).decode(), "application/json"
 
     @property
     def definition(self) -> Definition:
@@ -140,8 +154,11 @@ def _says_something(line: str) -> bool:
     return bool(stripped) and not stripped.startswith(("#", "%"))
 
 
-def across(files: Sequence[SegmentFile]) -> list[BadFile]:
-    """What is wrong with good documents when they are seen together: ids that stand twice, references, rings."""
+def across(files: Sequence[SegmentFile], *, references: bool = True) -> list[BadFile]:
+    """What is wrong with good documents when they are seen together: ids that stand twice, references, rings.
+
+    `references` False: what they name and nobody here is may be elsewhere, so only ids are looked at.
+    """
     places: dict[str, list[str]] = {}
     for each in files:
         places.setdefault(each.segment.id, []).append(each.place)
@@ -150,6 +167,8 @@ def across(files: Sequence[SegmentFile]) -> list[BadFile]:
         for segment_id, others in places.items()
         if len(others) > 1
     ]
+    if not references:
+        return twice
     mistakes = check_set({each.segment.id: each.segment for each in files}, segments_max=len(files) + 1)
     told = [BadFile(places[each.document][0], (Mistake(each.at, each.message),)) for each in mistakes]
     return twice + told

@@ -1,0 +1,91 @@
+"""A running service over HTTP, as `segments diff` and `apply` need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from rules.errors import SegmentdError
+
+TIMEOUT_S = 30.0
+_PAGE = 500
+
+
+class ServerSaidNo(SegmentdError):
+    """The service could not be reached, or refused; the message is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A segment as it stands in the service."""
+
+    id: str
+    version: int
+    document: dict[str, Any]
+    sentence: str
+
+
+class Remote:
+    """Every call raises ServerSaidNo."""
+
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
+
+    def segments(self) -> dict[str, Standing]:
+        found: dict[str, Standing] = {}
+        cursor: str | None = None
+        while True:
+            page = self._call("GET", "/v1/segments", params={"limit": _PAGE} | ({"cursor": cursor} if cursor else {}))
+            for each in page.json()["segments"]:
+                found[each["id"]] = Standing(each["id"], each["version"], each["document"], each["words"]["sentence"])
+            cursor = page.json()["cursor"]
+            if cursor is None:
+                return found
+
+    def text(self, segment: str) -> str:
+        """The author's own text, as YAML."""
+        return self._call("GET", f"/v1/segments/{segment}", headers={"Accept": "application/yaml"}).text
+
+    def put(self, segment: str, text: str, media_type: str, standing: Standing | None) -> None:
+        """Makes a segment, or changes the version that stands, and no other."""
+        condition = {"If-Match": f'"{standing.version}"'} if standing else {"If-None-Match": "*"}
+        headers = {"Content-Type": media_type, **condition}
+        self._call("PUT", f"/v1/segments/{segment}", content=text.encode(), headers=headers)
+
+    def delete(self, standing: Standing) -> None:
+        self._call("DELETE", f"/v1/segments/{standing.id}", headers={"If-Match": f'"{standing.version}"'})
+
+    def _call(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        try:
+            answer = self._client.request(method, path, **more)
+        except httpx2.HTTPError as error:
+            raise ServerSaidNo(f"{self._client.base_url}: {error}") from None
+        if answer.is_error:
+            raise ServerSaidNo(f"{method} {path}: {_problem(answer)}")
+        return answer
+
+
+def _problem(answer: httpx2.Response) -> str:
+    """What an error answer says, with every mistake it names."""
+    try:
+        problem = answer.json()
+        lines = [f"{answer.status_code} {problem['detail']}"]
+        lines += [f"  {each['at']}: {each['message']}" for each in problem.get("mistakes", ())]
+        return "\n".join(lines)
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.status_code} {answer.reason_phrase}"
+
+
+@contextmanager
+def connect(server: str, token: str | None) -> Iterator[Remote]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        client = httpx2.Client(base_url=server, headers=headers, timeout=TIMEOUT_S)
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise ServerSaidNo(f"{server}: {error}") from None
+    with client:
+        yield Remote(client)

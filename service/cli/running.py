@@ -1,0 +1,144 @@
+"""One process from start to end: settings, address, parts, the server, and a stop in which nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pydantic import ValidationError
+
+from rules.errors import SegmentdError
+from service.server import Server
+from service.settings import Settings
+from service.wiring import Services, open_services
+
+Beside = Callable[[Services, str], Coroutine[Any, Any, None]]
+"""What runs beside the server, given the parts and the address; it is cancelled when the server ends."""
+
+
+class CannotStart(SegmentdError):
+    """The process cannot run like this; the message says what to change."""
+
+
+def settings_from(**overrides: Any) -> Settings:
+    """The settings of the environment, with those of the command line (None: not given) over them."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        told = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
+        raise CannotStart("the settings are wrong:\n" + "\n".join(told)) from None
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Without tokens anybody who reaches the service may do everything: so only this machine may reach it."""
+    if not settings.tokens and not is_loopback(settings.http_host):
+        raise CannotStart(
+            f"without tokens the service listens on loopback only, not on {settings.http_host}: set SEGMENTD_TOKENS "
+            "(`token:ingest+read,other:manage`), or leave --host away"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; raises CannotStart where it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}; --port chooses another") from None
+    return bound
+
+
+def address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Signals:
+    """SIGINT and SIGTERM mean: end well. Before and after the server's own time they are only remembered."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def _remember(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Signals]:
+        before = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run(main: Callable[[Signals], Coroutine[Any, Any, bool]]) -> None:
+    """Runs an asyncio main that answers whether all went well; exits with 1 otherwise."""
+    with Signals().held() as signals:
+        well = asyncio.run(main(signals))
+    if not well:
+        sys.exit(1)
+
+
+async def serve(
+    settings: Settings,
+    signals: Signals,
+    *,
+    evaluate: bool,
+    prepare: Callable[[Services], Awaitable[None]] | None = None,
+    beside: Sequence[Beside] = (),
+) -> bool:
+    """The parts, opened, and the HTTP server over them until a signal; False if the evaluator ended by itself."""
+    with contextlib.closing(listening(settings.http_host, settings.http_port)) as bound:
+        services = await open_services(settings, evaluate=evaluate)
+        try:
+            evaluating = services.start_evaluator()
+            if prepare is not None:
+                await prepare(services)
+            if signals.asked:
+                return True
+            server = Server(services)
+            serving = asyncio.create_task(server.serve(sockets=[bound]))
+            tasks = [asyncio.create_task(each(services, address(bound))) for each in beside]
+            watched: list[asyncio.Task[None]] = [serving] if evaluating is None else [serving, evaluating]
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            failed = services.evaluator_failed
+            server.stop()
+            await serving
+            await _cancel(tasks)
+            return not failed
+        finally:
+            await services.close()
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for found in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(found, Exception) and not isinstance(found, SegmentdError):
+            raise found
+
+
+def data_place(settings: Settings) -> str:
+    """Where the data is, as told to people; a URL may hold a password."""
+    if settings.redis_url is not None:
+        return "the Redis or Valkey of REDIS_URL"
+    return f"{Path(settings.data_dir).resolve()} (embedded Valkey, every event synced to disk)"
