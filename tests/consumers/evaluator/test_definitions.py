@@ -122,13 +122,13 @@ async def test_a_deleted_segment_empties_itself_and_goes_on_counting_when_made_a
     store: Store, log: RedisLog
 ) -> None:
     view = Event("page_view", "ana", BEGIN, "v", {}, "v")
-    ever = {"enter": {"event": "page_view"}}
+    ever = {"event": "page_view"}
     lines: list[Line] = [
-        (BEGIN - 1, define("active", **ever)),
-        (BEGIN - 1, DefinitionRecord("same", 1, "active", {"id": "same", **ever})),
+        (BEGIN - 1, define("active", enter=ever)),
+        (BEGIN - 1, DefinitionRecord("same", 1, "active", {"id": "same", "enter": ever})),
         (BEGIN, view),
         (BEGIN + 10, DefinitionRecord("active", 2, "deleted", None)),
-        (BEGIN + 20, define("active", 3, **ever)),
+        (BEGIN + 20, define("active", 3, enter=ever)),
     ]
     await write(store, lines)
     await evaluate(store, log, batch=3)

@@ -26,7 +26,7 @@ DAY = 86_400_000
 HOUR = 3_600_000
 BEGIN = 4_102_444_800_000  # 2100: ahead of the server's clock, so that what the owner appends comes after
 
-Line = tuple[int, Event | DefinitionRecord | None | bytes]
+Line = tuple[int, Event | DefinitionRecord | bytes | None]
 """A record and its log timestamp (ms); None is a tick, bytes are taken as they are."""
 
 SEGMENTS: dict[str, dict[str, Any]] = {
@@ -118,7 +118,7 @@ async def rest(partition: Partition) -> None:
 async def evaluate(
     store: Store, log: RedisLog, batch: int = 5_000, settings: Settings | None = None, idle: bool = True
 ) -> Partition:
-    """Own the partition and take the log to its end, in batches of `batch`; with `idle`, what is due between them too."""
+    """Own the partition and take the log to its end in batches; with `idle`, what is due is done in between."""
     owner = make(store, log, settings)
     await owner.load("test", force=True)
     while True:
