@@ -15,7 +15,7 @@ from rules.slots import NumberSlot, PairSlot, SinceSlot
 from rules.times import NEVER
 from rules.tree import Branch, Leaf, Tree
 
-_LEAF_STEPS = 16
+_LEAF_STEPS = 4
 """How many changes of its slot's level one leaf is followed through before its `until` is given early."""
 
 

@@ -57,7 +57,14 @@ class Levels:
         """The level of a value (int if `whole`, else Fraction); NONE for None."""
         if value is None:
             return NONE
-        return bisect_right(self.bounds, value if self.whole else (value, 0))
+        if self.whole:
+            return bisect_right(self.bounds, value)
+        level = 0
+        for x, strict in self.bounds:  # few; a fraction compares ten times as dear as an int
+            if value < x or (strict and value == x):
+                break
+            level += 1
+        return level
 
     def truths(self, comparison: Comparison, scale: int) -> tuple[bool, ...]:
         """Whether the comparison holds, by level + 1 (the first is NONE)."""

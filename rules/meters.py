@@ -22,6 +22,7 @@ Value = Any
 Picked = Sequence[int]
 
 EMPTY = Series()
+LOOKAHEAD = 64
 
 
 class Meter:
@@ -34,6 +35,7 @@ class Meter:
         self.from_total = self.ever and feature.totals
         self.scale = MICRO if kind in ("sum", "avg", "min", "max") else 1
         self.whole = kind != "avg"
+        self.cheap = kind in ("count", "sum") and isinstance(window, Range) and not isinstance(feature, Chain)
         self._read = _TOTALS[kind] if self.from_total else _READS[kind]
 
     def value(self, series: Series | None, now: int) -> Value:
@@ -43,15 +45,17 @@ class Meter:
             return self._read(EMPTY, (), ())
         if isinstance(self.feature, Chain):
             series = chain_view(self.feature, series, now, self.kind)
-        if isinstance(self.window, Range):
-            low, high = self.window.select(series.ts, now)
-            picked: Picked = range(low, high)
-        else:
-            picked = [i for i, ts in enumerate(series.ts) if self.window.counts(ts, now)]
+        picked = self.window.pick(series.ts, now)
         days: Sequence[list[int]] = ()
         if series.aged:
             days = [day for day in series.aged.values() if self.window.counts(day[LAST], now)]
         return self._read(series, picked, days)
+
+    def lookahead(self, series: Series | None) -> int:
+        """How many candidate instants are worth trying before waking early instead: fewer, the dearer a value is."""
+        if series is None or (self.cheap and not series.aged):
+            return LOOKAHEAD
+        return max(1, LOOKAHEAD // (4 + len(series.ts)))
 
     def changes(self, series: Series | None, now: int) -> Iterator[int]:
         """Instants after `now`, ascending, at which the value may change without an event."""

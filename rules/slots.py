@@ -22,9 +22,6 @@ from rules.profile import CHANGED, SEQUENCE, VALUE, Profile
 from rules.times import NEVER, add
 from rules.windows import Rolling
 
-LOOKAHEAD = 64
-"""How many candidate instants one evaluation tries before it answers with an early wake."""
-
 
 class Moved:
     """What moved at an instant: marks of slots whose level changed, and the places of segments to judge anyway."""
@@ -110,8 +107,9 @@ class NumberSlot(Slot):
             return self.default, NEVER
         meter, of = self.meter, self.levels.of
         level = of(meter.value(series, now))
-        for tried, instant in enumerate(meter.changes(series, now)):
-            if tried >= LOOKAHEAD or of(meter.value(series, instant)) != level:
+        most = meter.lookahead(series)
+        for tried, instant in enumerate(meter.changes(series, now), 1):
+            if tried >= most or of(meter.value(series, instant)) != level:
                 return level, instant
         return level, NEVER
 
@@ -277,11 +275,12 @@ class EdgeSlot(MaskSlot):
         if series is None:
             return 0, NEVER
         level, wake = self._at(series, now)
-        for tried, instant in enumerate(self.meter.changes(series, now)):
+        most = self.meter.lookahead(series)
+        for tried, instant in enumerate(self.meter.changes(series, now), 1):
             if instant >= wake:
                 break
             other, wake = self._at(series, instant)  # another value has dates of its own
-            if tried >= LOOKAHEAD or other != level:
+            if tried >= most or other != level:
                 return level, instant
         return level, wake
 
@@ -325,14 +324,9 @@ class PairSlot(NumberSlot):
 
     def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
         left, right = self._series(profile)
-        level = self.levels.of(self._value(left, right, now))
-        instant = now
-        for _ in range(LOOKAHEAD):
-            coming = (next(meter.changes(s, instant), NEVER) for meter, s in ((self.left, left), (self.right, right)))
-            instant = min(coming)
-            if instant >= NEVER or self.levels.of(self._value(left, right, instant)) != level:
-                return level, instant
-        return level, instant
+        pairs = ((self.left, left), (self.right, right))
+        wake = min(next(meter.changes(series, now), NEVER) for meter, series in pairs)
+        return self.levels.of(self._value(left, right, now)), wake
 
 
 class AttributeSlot(MaskSlot):

@@ -113,6 +113,16 @@ def _add_months(ms: int, months: int, tz: str) -> int:
         return NEVER if months > 0 else -NEVER
 
 
+def span_ms(duration: Duration) -> int:
+    """An upper bound of a duration's length in ms."""
+    return duration.ms or (duration.months * 31 + 3) * DAY_MS
+
+
+def shortest_ms(duration: Duration) -> int:
+    """A lower bound of a duration's length in ms."""
+    return duration.ms or (duration.months * 28 - 1) * DAY_MS
+
+
 def days_in_month(year: int, month: int) -> int:
     if month == 2:
         return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28

@@ -6,13 +6,13 @@ does not (of 30 and 31 January plus a month, the earlier may end later): it know
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from heapq import merge
+from heapq import heappop, heappush, merge
 
 from rules.language.documents import Duration, Window
 from rules.limits import DAY_MS
-from rules.times import NEVER, add, period_bounds, period_stay
+from rules.times import NEVER, add, period_bounds, period_stay, shortest_ms, span_ms
 
 ALL = NEVER
 
@@ -27,6 +27,9 @@ class Range:
         """The index range of the (sorted) instants that count at `now`."""
         low, high = self.bounds(now)
         return bisect_left(ts, low), bisect_left(ts, high)
+
+    def pick(self, ts: Sequence[int], now: int) -> Sequence[int]:
+        return range(*self.select(ts, now))
 
     def counts(self, ts: int, now: int) -> bool:
         low, high = self.bounds(now)
@@ -95,16 +98,26 @@ class Period(Range):
         return low, min(high, now + 1)
 
     def changes(self, ts: Sequence[int], now: int) -> Iterator[int]:
-        low, _ = self.select(ts, now)
-        ends = (period_stay(t, self.period, self.tz) for t in ts[low:])
-        return _distinct(iter(sorted({t for stay in ends for t in stay if t > now})))
+        if not ts:
+            return iter(())
+        last = period_stay(ts[-1], self.period, self.tz)[1]  # after it nothing is left to change
+        return self._boundaries(now, last)
+
+    def _boundaries(self, now: int, last: int) -> Iterator[int]:
+        """The beginnings of the periods to come, at each of which the window moves on."""
+        while now < last:
+            now = period_bounds(now, self.period, self.tz)[2]
+            yield now
 
     def span(self) -> int:
         return _PERIOD_DAYS.get(self.period, 368) * DAY_MS
 
 
 class Calendar:
-    """A rolling window in calendar units: each event counts from `ts + before` until `ts + within`, in local time."""
+    """A rolling window in calendar units: each event counts from `ts + before` until `ts + within`, in local time.
+
+    Only events near the ends are asked one by one: a calendar duration is at least `shortest_ms`, at most `span_ms`.
+    """
 
     def __init__(self, within: Duration | None, before: Duration | None, tz: str) -> None:
         self.within, self.before, self.tz = within, before, tz
@@ -117,20 +130,51 @@ class Calendar:
         start, end = self.stay(ts)
         return start <= now < end
 
+    def pick(self, ts: Sequence[int], now: int) -> Sequence[int]:
+        """The indexes of the (sorted) instants that count at `now`: a range, unless the ends are ragged."""
+        low, sure_low = 0, 0
+        if self.within:
+            low, sure_low = (
+                bisect_right(ts, now - span_ms(self.within)),
+                bisect_right(ts, now - shortest_ms(self.within)),
+            )
+        high = sure_high = bisect_right(ts, now)
+        if self.before:
+            high = bisect_right(ts, now - shortest_ms(self.before))
+            sure_high = bisect_right(ts, now - span_ms(self.before))
+        if sure_low >= sure_high:
+            ragged = [i for i in range(low, high) if self.counts(ts[i], now)]
+        else:
+            ends = (*range(low, sure_low), *range(sure_high, high))
+            ragged = [i for i in ends if self.counts(ts[i], now)]
+            if len(ragged) == 0 or (ragged[0] == sure_low - len(ragged) and ragged[-1] == sure_low - 1):
+                return range(sure_low - len(ragged), sure_high)
+            ragged = sorted([*ragged, *range(sure_low, sure_high)])
+        if ragged and ragged[-1] - ragged[0] == len(ragged) - 1:
+            return range(ragged[0], ragged[-1] + 1)
+        return ragged
+
     def changes(self, ts: Sequence[int], now: int) -> Iterator[int]:
-        stays = (instant for t in ts for instant in self.stay(t) if now < instant < NEVER)
-        return iter(sorted(set(stays)))
+        low = bisect_right(ts, now - span_ms(self.within)) if self.within else 0
+        return _distinct(self._coming(ts, low, now))
+
+    def _coming(self, ts: Sequence[int], low: int, now: int) -> Iterator[int]:
+        """Ends and beginnings in order, asking for an event's own only when no earlier one can come."""
+        least = min(shortest_ms(each) for each in (self.within, self.before) if each)
+        coming: list[int] = []
+        for instant in ts[low:]:
+            while coming and coming[0] <= instant + least:
+                yield heappop(coming)
+            for due in self.stay(instant):
+                if now < due < NEVER:
+                    heappush(coming, due)
+        yield from sorted(coming)
 
     def span(self) -> int:
         return span_ms(self.within) if self.within else ALL
 
 
 AnyWindow = Range | Calendar
-
-
-def span_ms(duration: Duration) -> int:
-    """An upper bound of a duration's length in ms."""
-    return duration.ms or (duration.months * 31 + 3) * DAY_MS
 
 
 def compile_window(window: Window, tz: str) -> AnyWindow:

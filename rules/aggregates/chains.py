@@ -1,6 +1,8 @@
 """Sequences: events e that are, or are not, followed by an event f (contract §2, Sequences).
 
-A chain keeps both kinds. What is beyond the cap is forgotten: only the newest 4,096 of each are looked at.
+A chain keeps both kinds, and with each e whether an f has followed it, so that an event is compared only with those it
+may belong to. What is beyond the cap is forgotten: the newest 4,096 of each are looked at, and no e that is older than
+the oldest f still kept once an f was forgotten (whether it was followed is not known any more).
 """
 
 from __future__ import annotations
@@ -14,18 +16,17 @@ from rules.events import Event
 from rules.extract import Accepts, Reads
 from rules.language.documents import Duration
 from rules.limits import SERIES_ENTRIES_MAX
-from rules.times import NEVER, add
+from rules.times import NEVER, add, span_ms
 
-Key = tuple[list[str], ...]
-
-RANK, TYPE, VALUES, MATCH = range(4)
+RANK, TYPE, VALUES, MATCH, FOLLOWED = range(5)
 F_TS, F_TYPE, F_MATCH = range(3)
 
 
 class Chain(Feature):
-    """`rows[i]` = [rank, type, values, match] of e at `ts[i]`; `follows` = [ts, type, match] of f.
+    """`rows[i]` = [rank, type, values, match, followed] of e at `ts[i]`; `follows` = [ts, type, match] of f.
 
-    `values` are what the measure reads (nothing for count and since), `match` one list of texts a pair.
+    `values` are what the measure reads (nothing for count and since), `match` one list of texts a pair. `total` is
+    [the instant before which an e is not looked at] once something was forgotten.
     """
 
     kind = "chain"
@@ -44,8 +45,7 @@ class Chain(Feature):
         self.negated, self.within, self.tz = rule
 
     def add(self, series: Series, event: Event, now: int) -> int:
-        kept = self._add_e(series, event) | self._add_f(series, event)
-        if not kept:
+        if not self._add_e(series, event) | self._add_f(series, event):
             return 0
         return self.trim(series, now)
 
@@ -57,7 +57,9 @@ class Chain(Feature):
         if self.e_values and not values:
             return False
         match = [sorted(set(read(properties))) for read in self.e_match]
-        insert_row(series.ts, series.rows, event.ts, [event.rank, event.type, values, match])
+        row = [event.rank, event.type, values, match, False]
+        row[FOLLOWED] = self._followed(series.follows, event.ts, row)
+        insert_row(series.ts, series.rows, event.ts, row)
         return True
 
     def _add_f(self, series: Series, event: Event) -> bool:
@@ -67,28 +69,56 @@ class Chain(Feature):
         match = [sorted(set(read(properties))) for read in self.f_match]
         if not all(match):
             return False
+        f = [event.ts, event.type, match]
         follows = series.follows
-        row = [event.ts, event.type, match]
         at = len(follows)
-        while at and follows[at - 1] > row:
+        while at and follows[at - 1] > f:
             at -= 1
-        follows.insert(at, row)
+        follows.insert(at, f)
+        self._follow(series, f)
         return True
 
+    def _follow(self, series: Series, f: list[Any]) -> None:
+        """Marks the e's that a new f follows."""
+        first = bisect_left(series.ts, f[F_TS] - span_ms(self.within)) if self.within else 0
+        for at in range(first, bisect_right(series.ts, f[F_TS])):
+            row = series.rows[at]
+            if not row[FOLLOWED] and f[F_TS] <= self.deadline(series.ts[at]):
+                row[FOLLOWED] = _belong(series.ts[at], row, f)
+
+    def _followed(self, follows: list[Any], ts: int, row: list[Any]) -> bool:
+        """Whether an f that is already here follows a new e."""
+        deadline = self.deadline(ts)
+        for at in range(bisect_left(follows, ts, key=lambda f: f[F_TS]), len(follows)):
+            if follows[at][F_TS] > deadline:
+                return False
+            if _belong(ts, row, follows[at]):
+                return True
+        return False
+
+    def deadline(self, ts: int) -> int:
+        """The last instant at which an f follows an e of `ts`."""
+        return add(ts, self.within, self.tz) if self.within else NEVER
+
     def trim(self, series: Series, now: int) -> int:
-        drop = bisect_right(series.ts, now - self.keep)
-        over = len(series.ts) - drop - SERIES_ENTRIES_MAX
-        capped = over > 0
-        if capped:
-            drop += over
-            series.total = [1]  # remembers that something was forgotten
-        if drop:
-            self.cut(series, drop)
-        early = bisect_right(series.follows, now - self.keep, key=lambda row: row[F_TS])
-        over = len(series.follows) - early - SERIES_ENTRIES_MAX
+        follows, capped = series.follows, False
+        over = len(follows) - SERIES_ENTRIES_MAX
         if over > 0:
-            capped, early, series.total = True, early + over, [1]
-        del series.follows[:early]
+            capped = True
+            series.total = [follows[over][F_TS]]
+            del follows[:over]
+        stale = bisect_right(follows, now - self.keep, key=lambda f: f[F_TS])
+        if stale:
+            del follows[:stale]
+        over = len(series.ts) - SERIES_ENTRIES_MAX
+        if over > 0:
+            capped = True
+            series.total = [max(series.ts[over], *series.total)]
+        drop = bisect_right(series.ts, now - self.keep)
+        if series.total:
+            drop = max(drop, over, bisect_left(series.ts, series.total[0]))
+        if drop > 0:
+            self.cut(series, drop)
         return 2 if capped else 1
 
     def cut(self, series: Series, n: int) -> None:
@@ -99,39 +129,37 @@ class Chain(Feature):
         for ts, row in zip(older.ts, older.rows, strict=True):
             insert_row(series.ts, series.rows, ts, row)
         series.follows = sorted(series.follows + older.follows)
-        series.total = series.total or older.total
+        series.total = (
+            [max(*series.total, *older.total)] if series.total and older.total else series.total or older.total
+        )
+        for ts, row in zip(series.ts, series.rows, strict=True):
+            row[FOLLOWED] = row[FOLLOWED] or self._followed(series.follows, ts, row)
         self.trim(series, now)
 
     def counting(self, series: Series, now: int) -> list[tuple[int, list[Any]]]:
         """The (instant, row) of each e that counts at `now` as far as its follower decides."""
-        stands = ((ts, row, self.since(series, ts, row)) for ts, row in zip(series.ts, series.rows, strict=True))
-        return [(ts, row) for ts, row, since in stands if since <= now]
+        negated = self.negated
+        pairs = zip(series.ts, series.rows, strict=True)
+        kept = [(ts, row) for ts, row in pairs if row[FOLLOWED] != negated]
+        if not (negated and self.within):
+            return kept
+        # Of the newest, the time for an f may not be over yet.
+        sure = len(kept)
+        while sure and now < kept[sure - 1][0] + span_ms(self.within):
+            sure -= 1
+        return kept[:sure] + [(ts, row) for ts, row in kept[sure:] if self.deadline(ts) <= now]
 
     def decided(self, series: Series, now: int) -> list[int]:
         """The instants after `now` at which an e begins to count because no f came in time."""
         if not (self.negated and self.within):
             return []
-        since = (self.since(series, ts, row) for ts, row in zip(series.ts, series.rows, strict=True))
-        return sorted({instant for instant in since if now < instant < NEVER})
+        first = bisect_right(series.ts, now - span_ms(self.within))
+        waiting = (series.ts[at] for at in range(first, len(series.ts)) if not series.rows[at][FOLLOWED])
+        return sorted({due for ts in waiting if now < (due := self.deadline(ts)) < NEVER})
 
-    def since(self, series: Series, ts: int, row: list[Any]) -> int:
-        """From when an e counts by its follower: its own instant, its deadline, or NEVER."""
-        deadline = add(ts, self.within, self.tz) if self.within else NEVER
-        if self._followed(series.follows, ts, row, deadline) != self.negated:
-            return ts if not (self.negated and self.within) else deadline
-        return NEVER
 
-    def _followed(self, follows: list[Any], ts: int, row: list[Any], deadline: int) -> bool:
-        for at in range(bisect_left(follows, ts, key=lambda f: f[F_TS]), len(follows)):
-            f = follows[at]
-            if f[F_TS] > deadline:
-                return False
-            if f[F_TS] == ts and f[F_TYPE] == row[TYPE]:
-                continue  # of one type, f comes strictly later
-            if all(_meet(mine, theirs) for mine, theirs in zip(row[MATCH], f[F_MATCH], strict=True)):
-                return True
+def _belong(ts: int, row: list[Any], f: list[Any]) -> bool:
+    """Whether f matches e at `ts` (of one type, f comes strictly later)."""
+    if f[F_TS] < ts or (f[F_TS] == ts and f[F_TYPE] == row[TYPE]):
         return False
-
-
-def _meet(mine: list[str], theirs: list[str]) -> bool:
-    return any(value in theirs for value in mine)
+    return all(any(value in theirs for value in mine) for mine, theirs in zip(row[MATCH], f[F_MATCH], strict=True))
