@@ -20,6 +20,7 @@ from service.server import Server
 from service.settings import Settings
 from service.wiring import Services, open_services
 
+_STARTING_S = 0.01  # between two looks at whether the server listens
 Beside = Callable[[Services, str], Coroutine[Any, Any, None]]
 """What runs beside the server, given the parts and the address; it is cancelled when the server ends."""
 
@@ -106,34 +107,52 @@ async def serve(
     prepare: Callable[[Services], Awaitable[None]] | None = None,
     beside: Sequence[Beside] = (),
 ) -> bool:
-    """The parts, opened, and the HTTP server over them until a signal; False if the evaluator ended by itself."""
+    """The parts, opened, and the HTTP server over them until a signal or until `services.closing` is set.
+
+    False if the evaluator ended by itself. What goes wrong beside the server ends it, and is raised.
+    """
     with contextlib.closing(listening(settings.http_host, settings.http_port)) as bound:
         services = await open_services(settings, evaluate=evaluate)
         try:
-            evaluating = services.start_evaluator()
+            services.start_evaluator()
             if prepare is not None:
                 await prepare(services)
-            if signals.asked:
-                return True
-            server = Server(services)
-            serving = asyncio.create_task(server.serve(sockets=[bound]))
-            tasks = [asyncio.create_task(each(services, address(bound))) for each in beside]
-            watched: list[asyncio.Task[None]] = [serving] if evaluating is None else [serving, evaluating]
-            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            failed = services.evaluator_failed
-            server.stop()
-            await serving
-            await _cancel(tasks)
-            return not failed
+            return signals.asked or await _serving(services, bound, beside)
         finally:
             await services.close()
 
 
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _serving(services: Services, bound: socket.socket, beside: Sequence[Beside]) -> bool:
+    server = Server(services)
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    while not (server.started or serving.done()):  # noqa: ASYNC110 (uvicorn has no event for it)
+        await asyncio.sleep(_STARTING_S)
+    evaluating = services.start_evaluator()
+    tasks = [asyncio.create_task(each(services, address(bound))) for each in beside]
+    tasks += [] if evaluating is None else [evaluating]
+    endings: list[asyncio.Task[Any]] = [serving, asyncio.create_task(services.closing.wait())]
+    while not any(ending.done() for ending in endings) and not any(_failed(task) for task in tasks):
+        pending = [task for task in (*endings, *tasks) if not task.done()]
+        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if evaluating is not None and evaluating.done():
+            break
+    well = not services.evaluator_failed
+    server.stop()
+    await serving
+    await _end([task for task in tasks if task is not evaluating])
+    return well
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels what still runs, and raises what one of them died of."""
     for task in tasks:
         task.cancel()
     for found in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(found, Exception) and not isinstance(found, SegmentdError):
+        if isinstance(found, Exception):
             raise found
 
 
