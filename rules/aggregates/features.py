@@ -58,8 +58,12 @@ class Feature:
         for i in range(over):
             day = instants[i] // DAY_MS
             series.aged[day] = widen(series.aged.get(day, []), instants[i], self.amount(series, i))
+        self.forget(series, over)
         self.cut(series, over)
         return 2
+
+    def forget(self, series: Series, n: int) -> None:
+        """Called before the n oldest entries, now summed by day, are cut."""
 
     def over(self, series: Series) -> int:
         """How many of the oldest entries are beyond the cap."""
@@ -192,15 +196,25 @@ class Distinct(Rows):
         return sorted(set(self.reads(event.properties)))
 
     def over(self, series: Series) -> int:
-        many = len(series.ts) - SERIES_ENTRIES_MAX
-        if len(series.ts) <= DISTINCT_VALUES_MAX:
-            return 0
-        seen: set[str] = set()
-        for i in range(len(series.rows) - 1, -1, -1):
-            seen.add(series.rows[i])
-            if len(seen) > DISTINCT_VALUES_MAX:
-                return max(many, i + 1)
-        return many
+        """All entries up to the instant at which a cap is exceeded, counted from the newest. That instant is kept in
+        `total`, for what comes later and is as old belongs to its day too: no order of arrival shows."""
+        ts = series.ts
+        cut = bisect_right(ts, series.total[0]) if series.total else 0
+        if len(ts) - cut > SERIES_ENTRIES_MAX:
+            cut = bisect_right(ts, ts[-SERIES_ENTRIES_MAX - 1])
+        if len(ts) - cut > DISTINCT_VALUES_MAX:
+            seen: set[str] = set()
+            for i in range(len(ts) - 1, cut - 1, -1):
+                seen.add(series.rows[i])
+                if len(seen) > DISTINCT_VALUES_MAX:
+                    return bisect_right(ts, ts[i])
+        return cut
+
+    def forget(self, series: Series, n: int) -> None:
+        series.total = max(series.total, [series.ts[n - 1]])
+
+    def merge_total(self, series: Series, older: Series) -> None:
+        series.total = max(series.total, older.total)
 
 
 class Edge(Rows):
