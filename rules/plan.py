@@ -178,10 +178,9 @@ def _covers(have: Feature | None, need: Feature) -> bool:
 
 def _parsed(definition: Definition, previous: Plan | None) -> Segment:
     if previous is not None:
-        for known in (previous.definitions, previous.collecting):
-            same = known.get(definition.segment)
-            if same is not None and same.document == definition.document and definition.segment in previous.parsed:
-                return previous.parsed[definition.segment]
+        same = previous.definitions.get(definition.segment)
+        if same is not None and same.document == definition.document and definition.segment in previous.parsed:
+            return previous.parsed[definition.segment]
     return parse_document(definition.document)
 
 
