@@ -8,7 +8,7 @@ few that may enter. Members are always looked at (they may leave, whatever the g
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from rules.profile import Profile
 
@@ -22,7 +22,7 @@ class Concern:
 
     __slots__ = ("everyone", "free", "guarded")
 
-    def __init__(self, places: Iterable[tuple[int, Guard | None]]) -> None:
+    def __init__(self, places: Collection[tuple[int, Guard | None]]) -> None:
         grouped: dict[tuple[int, int], list[tuple[int, int]]] = {}
         free: list[int] = []
         self.everyone = frozenset(place for place, _ in places)
@@ -37,16 +37,14 @@ class Concern:
             for (slot, default), entries in grouped.items()
         )
 
-    def into(self, found: set[int], profile: Profile, members: set[int]) -> None:
-        """Adds the segments that may change now; all levels must be up to date."""
+    def into(self, found: set[int], profile: Profile) -> None:
+        """Adds the segments that may change for one who is no member of them; all levels must be up to date."""
         found.update(self.free)
-        if self.guarded:
-            for slot, default, levels, places in self.guarded:
-                passed = bisect_right(levels, profile.levels.get(slot, default))
-                if passed:
-                    found.update(places[:passed])
-            if members:
-                found.update(self.everyone & members)
+        for slot, default, levels, places in self.guarded:
+            passed = bisect_right(levels, profile.levels.get(slot, default))
+            if passed:
+                found.update(places[:passed])
 
 
-NOBODY = Concern(())
+Moved = list[Concern]
+"""What moved at an instant, by whom it concerns."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rules.aggregates.series import Series
+from rules.concerns import Moved
 from rules.events import Event
 from rules.plan import Plan
 from rules.profile import IN_FORCE, OVERRIDE_RANK, OVERRIDE_TS, RANK, TS, Profile
-from rules.slots import Moved
 from rules.times import NEVER, parse_instant
 
 
@@ -98,4 +98,4 @@ def _set_override(profile: Profile, event: Event, plan: Plan, moved: Moved) -> N
         was_in_force,
     ]
     if name in plan.segments:
-        moved.places.add(plan.segments[name].place)
+        moved.append(plan.segments[name].itself)

@@ -35,6 +35,7 @@ class SegmentPlan:
         self.id, self.document, self.version, self.paused = document.id, document, version, paused
         self.timezone, self.hold = document.timezone, document.hold
         self.place = 0
+        self.itself = Concern(())
         self.enter: Tree | None = None
         self.exit: Tree | None = None
         self.enter_holds: Holds = always_false
@@ -81,7 +82,7 @@ class Plan:
         self.by_attribute: dict[str, list[AttributeSlot]] = {}
         self.by_tag: dict[str, list[TagSlot]] = {}
         self.watchers: dict[str, list[MembershipSlot]] = {}
-        self.initial: tuple[int, ...] = ()
+        self.initial = Concern(())
 
     @property
     def feature_keys(self) -> frozenset[int]:
@@ -139,7 +140,7 @@ def compile_plan(
     _index_slots(plan)
     _order(plan)
     _connect(plan)
-    plan.initial = tuple(segment.place for segment in plan.order if _may_start(segment))
+    plan.initial = Concern([(segment.place, None) for segment in plan.order if _may_start(segment)])
     return plan
 
 
@@ -201,6 +202,7 @@ def _order(plan: Plan) -> None:
     plan.order = [plan.segments[name] for name in done]
     for place, segment in enumerate(plan.order):
         segment.place = place
+        segment.itself = Concern([(place, None)])
 
 
 def _connect(plan: Plan) -> None:

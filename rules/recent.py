@@ -16,7 +16,10 @@ _HASH = 8
 def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | None:
     """`recent` with the id added, or None for a duplicate: read less than 72 h of clock ago, among the newest 512."""
     digest = blake2b(f"{event_type}\0{event_id}".encode("utf-8", "surrogatepass"), digest_size=_HASH).digest()
-    if recent and clock - _time(recent, 0) >= DEDUP_MS:
+    record = digest + clock.to_bytes(6, "big", signed=True)
+    if not recent:
+        return record
+    if clock - _time(recent, 0) >= DEDUP_MS:
         recent = _without_expired(recent, clock)
     at = recent.find(digest)
     while at >= 0:
@@ -25,7 +28,7 @@ def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | N
         at = recent.find(digest, at + 1)
     if len(recent) >= DEDUP_IDS_MAX * _RECORD:
         recent = recent[len(recent) - (DEDUP_IDS_MAX - 1) * _RECORD :]
-    return recent + digest + clock.to_bytes(6, "big", signed=True)
+    return recent + record
 
 
 def _time(recent: bytes, at: int) -> int:
@@ -33,6 +36,8 @@ def _time(recent: bytes, at: int) -> int:
 
 
 def _without_expired(recent: bytes, clock: int) -> bytes:
+    if clock - _time(recent, len(recent) - _RECORD) >= DEDUP_MS:
+        return b""
     at = _RECORD
     while at < len(recent) and clock - _time(recent, at) >= DEDUP_MS:
         at += _RECORD

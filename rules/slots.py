@@ -13,7 +13,7 @@ from typing import Any
 
 from rules.aggregates.series import COUNT, LAST, SUM, Series
 from rules.compare import scalar
-from rules.concerns import Concern
+from rules.concerns import Concern, Moved
 from rules.dates import Since, Timed
 from rules.language.documents import Duration
 from rules.levels import NONE, Levels
@@ -21,16 +21,6 @@ from rules.meters import Meter
 from rules.profile import CHANGED, SEQUENCE, VALUE, Profile
 from rules.times import NEVER, add
 from rules.windows import Rolling
-
-
-class Moved:
-    """What moved at an instant: marks of slots whose level changed, and the places of segments to judge anyway."""
-
-    __slots__ = ("concerns", "places")
-
-    def __init__(self) -> None:
-        self.concerns: list[Concern] = []
-        self.places: set[int] = set()
 
 
 class Slot:
@@ -71,12 +61,13 @@ class Slot:
                 profile.levels.pop(index, None)
             else:
                 profile.levels[index] = level
-            moved.concerns.extend(self.concerned(old, level))
+            moved.extend(self.concerned(old, level))
         if wake < NEVER:
             profile.wakes[index] = wake
-            profile.wake = min(profile.wake, wake)
-        else:
-            profile.wakes.pop(index, None)
+            if wake < profile.wake:
+                profile.wake = wake
+        elif index in profile.wakes:
+            del profile.wakes[index]
 
     def touched(self, profile: Profile, series: Series, now: int, moved: Moved) -> None:
         """An event was folded into `series`."""

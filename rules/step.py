@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from rules.concerns import Moved
 from rules.events import Event
 from rules.fold import Tally, fold
 from rules.forecast import forecast
@@ -18,7 +19,6 @@ from rules.membership import wanted
 from rules.plan import SHADOW, Plan, SegmentPlan
 from rules.profile import ACTION, IN_FORCE, NEW, SEQUENCE, UNTIL, Profile
 from rules.recent import seen
-from rules.slots import Moved
 from rules.times import NEVER, format_instant
 from rules.transitions import Cause, Transition
 
@@ -53,10 +53,10 @@ def _record(profile: Profile, event: Event, plan: Plan, now: int, out: list[Tran
                 tally.duplicates += 1
             return
         profile.recent = recent
-    moved = Moved()
+    moved: Moved = []
     if profile.edition == NEW:
         profile.edition = plan.edition
-        moved.places.update(plan.initial)
+        moved.append(plan.initial)
     if event.ts > now:
         _wait(profile, event)
     else:
@@ -68,15 +68,19 @@ def _record(profile: Profile, event: Event, plan: Plan, now: int, out: list[Tran
     if profile.wake <= now:
         _due(profile, plan, now, moved, tally)
     profile.at = now
-    if moved.concerns or moved.places:
+    if moved:
         _judge(profile, plan, moved, now, out, _caused_by(event), event_id=event.id)
 
 
 def _caused_by(event: Event) -> Causes:
     if event.type != "membership":
-        return lambda segment: "event"
+        return _by_event
     named = event.properties["segment"]
     return lambda segment: "manual" if segment.id == named else "event"
+
+
+def _by_event(segment: SegmentPlan) -> Cause:
+    return "event"
 
 
 def _by_clock(segment: SegmentPlan) -> Cause:
@@ -94,10 +98,10 @@ def _advance(profile: Profile, plan: Plan, before: int, out: list[Transition]) -
     """Does what is due before an instant, in order of time."""
     while profile.wake < before:
         instant = profile.wake
-        moved = Moved()
+        moved: Moved = []
         _due(profile, plan, instant, moved, None)
         profile.at = instant
-        if moved.concerns or moved.places:
+        if moved:
             _judge(profile, plan, moved, instant, out, _by_clock)
 
 
@@ -107,10 +111,11 @@ def _due(profile: Profile, plan: Plan, now: int, moved: Moved, tally: Tally | No
         fold(profile, profile.waiting.pop(0), plan, now, moved, tally)
     for index in [index for index, wake in profile.wakes.items() if wake <= now]:
         plan.slots[index].refresh(profile, now, moved)
-    for name in [name for name, due in profile.delays.items() if due <= now]:
-        del profile.delays[name]
-        if name in plan.segments:
-            moved.places.add(plan.segments[name].place)
+    if profile.delays:
+        for name in [name for name, due in profile.delays.items() if due <= now]:
+            del profile.delays[name]
+            if name in plan.segments:
+                moved.append(plan.segments[name].itself)
     profile.wake = _next_wake(profile)
 
 
@@ -136,7 +141,8 @@ def _judge(
     `free`: the segments whose hold delays nothing now.
     """
     queue = list(_concerned(profile, plan, moved))
-    heapify(queue)
+    if len(queue) > 1:
+        heapify(queue)
     last = -1
     while queue:
         place = heappop(queue)
@@ -158,20 +164,22 @@ def _judge(
 
 def _concerned(profile: Profile, plan: Plan, moved: Moved) -> set[int]:
     """The places of the segments that what moved may change."""
-    found = moved.places
-    if moved.concerns:
+    found: set[int] = set()
+    for concern in moved:
+        concern.into(found, profile)
+    if profile.members:
         segments = plan.segments
         members = {
             segments[name].place for name, state in profile.members.items() if state[SEQUENCE] % 2 and name in segments
         }
-        for concern in moved.concerns:
-            concern.into(found, profile, members)
+        for concern in moved:
+            found.update(concern.everyone & members)
     return found
 
 
 def _watching(profile: Profile, plan: Plan, name: str, now: int) -> set[int]:
     """The places of the segments that a change of membership concerns."""
-    moved = Moved()
+    moved: Moved = []
     for slot in plan.watchers.get(name, ()):
         slot.refresh(profile, now, moved)
     return _concerned(profile, plan, moved)
@@ -235,7 +243,7 @@ def _relevel(profile: Profile, plan: Plan, at: int) -> None:
         if key ^ SHADOW in plan.features:
             features[key ^ SHADOW] = series
     profile.levels, profile.wakes = {}, {}
-    nobody = Moved()
+    nobody: Moved = []
     slots = [slot for key in features for slot in plan.features[key].slots]
     slots += [slot for name in profile.attributes for slot in plan.by_attribute.get(name, ())]
     slots += [slot for tag in profile.tags for slot in plan.by_tag.get(tag, ())]
@@ -248,17 +256,18 @@ def _relevel(profile: Profile, plan: Plan, at: int) -> None:
 
 def _redefine(profile: Profile, plan: Plan, out: list[Transition]) -> None:
     """Judges the segments that an edition changed (cause `definition`); what is due at that instant goes with it."""
-    moved = Moved()
+    moved: Moved = []
     now = plan.at
     if profile.wake <= now:
         _due(profile, plan, now, moved, None)
-    by_clock = {plan.order[place].id for place in _concerned(profile, plan, moved)} - plan.changed
-    moved.concerns.clear()
+    places = _concerned(profile, plan, moved)
+    by_clock = {plan.order[place].id for place in places} - plan.changed
+    moved = [plan.order[place].itself for place in places]
     for name in sorted(plan.changed):
         if name in plan.segments:
-            moved.places.add(plan.segments[name].place)
+            moved.append(plan.segments[name].itself)
         else:
-            moved.places.update(_remove(profile, plan, name, now, out))
+            moved.extend(plan.order[place].itself for place in _remove(profile, plan, name, now, out))
     profile.at = now
     causes: Causes = lambda segment: "clock" if segment.id in by_clock else "definition"  # noqa: E731
     _judge(profile, plan, moved, now, out, causes, free=plan.changed)
