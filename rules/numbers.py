@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
 from rules.limits import AMOUNT_MAX
@@ -11,6 +11,7 @@ MICRO = 1_000_000
 _MICRO_MAX = AMOUNT_MAX * MICRO
 _PLAIN_MAX = 1e7  # below it a float times a million is off by far less than the margin below
 _STEP = Decimal("0.000001")
+_EXACT = Context(prec=700)  # the digits of two factors of any JSON number: a product is rounded once, not twice
 
 
 def micros(value: Any) -> int | None:
@@ -45,7 +46,7 @@ def product_micros(left: Any, right: Any) -> int | None:
         return micros(left * right)
     if type(left) not in (int, float) or type(right) not in (int, float):
         return None
-    return _rounded(Decimal(repr(left)) * Decimal(repr(right)))
+    return _rounded(_EXACT.multiply(Decimal(repr(left)), Decimal(repr(right))))
 
 
 def _rounded(number: Decimal) -> int | None:

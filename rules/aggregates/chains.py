@@ -1,8 +1,8 @@
 """Sequences: events e that are, or are not, followed by an event f (contract §2, Sequences).
 
 A chain keeps both kinds, and with each e whether an f has followed it, so that an event is compared only with those it
-may belong to. What is beyond the cap is forgotten: the newest 4,096 of each are looked at, and no e that is older than
-the oldest f still kept once an f was forgotten (whether it was followed is not known any more).
+may belong to. What is beyond the cap is forgotten: the newest 4,096 of each are looked at, and no e that is not newer
+than an f that was forgotten (whether it was followed is not known any more).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Chain(Feature):
     """`rows[i]` = [rank, type, values, match, followed] of e at `ts[i]`; `follows` = [ts, type, match] of f.
 
     `values` are what the measure reads (nothing for count and since), `match` one list of texts a pair. `total` is
-    [the instant before which an e is not looked at] once something was forgotten.
+    [the instant before which an e is not looked at] once something was forgotten (-NEVER: only e's were).
     """
 
     kind = "chain"
@@ -101,22 +101,24 @@ class Chain(Feature):
         return add(ts, self.within, self.tz) if self.within else NEVER
 
     def trim(self, series: Series, now: int) -> int:
+        """Drops what is out of every window, then what is beyond the cap: whatever came first, the same is left."""
         follows, capped = series.follows, False
-        over = len(follows) - SERIES_ENTRIES_MAX
-        if over > 0:
-            capped = True
-            series.total = [follows[over][F_TS]]
-            del follows[:over]
         stale = bisect_right(follows, now - self.keep, key=lambda f: f[F_TS])
         if stale:
             del follows[:stale]
-        over = len(series.ts) - SERIES_ENTRIES_MAX
+        over = len(follows) - SERIES_ENTRIES_MAX
         if over > 0:
             capped = True
-            series.total = [max(series.ts[over], *series.total)]
+            series.total = [max([follows[over - 1][F_TS] + 1, *series.total])]
+            del follows[:over]
         drop = bisect_right(series.ts, now - self.keep)
         if series.total:
-            drop = max(drop, over, bisect_left(series.ts, series.total[0]))
+            drop = max(drop, bisect_left(series.ts, series.total[0]))
+        over = len(series.ts) - drop - SERIES_ENTRIES_MAX
+        if over > 0:
+            capped = True
+            drop += over
+            series.total = series.total or [-NEVER]
         if drop > 0:
             self.cut(series, drop)
         return 2 if capped else 1
