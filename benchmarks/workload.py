@@ -24,14 +24,14 @@ WEIGHTS = (10, 60, 15, 15)
 CATEGORIES = 200
 
 
-def events(n: int, customers: int, seed: int = 7) -> Iterator[tuple[str, int, bytes]]:
-    """n log records as (customer id, ts in ms, JSON), evenly over 90 days."""
+def events(n: int, customers: int, start_ms: int = START_MS, seed: int = 7) -> Iterator[tuple[str, int, bytes]]:
+    """n log records as (customer id, ts in ms, JSON), evenly over 90 days from `start_ms`."""
     chance = random.Random(seed)
     weights = list(accumulate((rank + 1) ** -0.8 for rank in range(customers)))
     who = chance.choices(range(customers), cum_weights=weights, k=n)
     what = chance.choices(TYPES, weights=WEIGHTS, k=n)
     for i, (customer, event_type) in enumerate(zip(who, what, strict=True)):
-        ts = START_MS + i * DAYS * DAY_MS // n
+        ts = start_ms + i * DAYS * DAY_MS // n
         properties: dict[str, Any] = {
             "amount": chance.randint(100, 30_000) / 100,
             "currency": "BRL",
@@ -40,14 +40,15 @@ def events(n: int, customers: int, seed: int = 7) -> Iterator[tuple[str, int, by
             "utm_source": chance.choice(("google", "direct", "email")),
             "session": f"{chance.getrandbits(64):016x}",
         }
+        customer_id = f"customer-{customer:07d}"
         event = {
             "id": f"event-{i:09d}",
             "type": event_type,
-            "customer_id": f"customer-{customer:07d}",
+            "customer_id": customer_id,
             "ts": format_instant(ts),
             "properties": properties,
         }
-        yield event["customer_id"], ts, orjson.dumps(event)  # type: ignore[misc]
+        yield customer_id, ts, orjson.dumps(event)
 
 
 def documents(n: int, *, noisy: bool = False, seed: int = 11) -> list[dict[str, Any]]:
