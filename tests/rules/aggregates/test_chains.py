@@ -15,6 +15,7 @@ from rules.times import NEVER
 from tests.rules.aggregates.folding import feature_of, folded
 from tests.rules.building import DAY, HOUR, SECOND, at, event
 
+RED = {"color": "red"}
 WHERES = ("", ", match: color", ", match: {color: items.color}", ", where: {color: red}")
 
 
