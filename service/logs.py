@@ -61,7 +61,7 @@ def _quieten() -> None:
         logger = logging.getLogger(name)
         logger.handlers[:] = []
         logger.propagate = name != "uvicorn.access"
-    for name in ("uvicorn.error", "asyncio", "httpx", "httpcore", "aiokafka"):
+    for name in ("uvicorn.error", "asyncio", "httpx2", "httpcore2", "aiokafka"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -11,6 +11,7 @@ export class Refused extends Error {
 }
 
 export function keepToken(token) { sessionStorage.setItem(KEY, token); }
+export function hasToken() { return sessionStorage.getItem(KEY) !== null; }
 export function dropToken() { sessionStorage.removeItem(KEY); }
 
 export function headers(more = {}) {

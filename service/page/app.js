@@ -1,6 +1,6 @@
 // The page: segments with their sizes, transitions as they come, a customer looked up. Everything from this service.
 
-import { dropToken, get, keepToken } from "./api.js";
+import { dropToken, get, hasToken, keepToken } from "./api.js";
 import { lookUp } from "./customer.js";
 import { Feed } from "./feed.js";
 import { CAUSES, make, number, reason, refreshTimes, time } from "./words.js";
@@ -8,6 +8,8 @@ import { CAUSES, make, number, reason, refreshTimes, time } from "./words.js";
 const SHOWN_MAX = 150;
 const FILTER_FROM = 9; // segments
 const REFRESH_MS = 10_000;
+const REFRESH_MANY_MS = 60_000; // beyond MANY segments
+const MANY = 100;
 const element = (id) => document.getElementById(id);
 const segments = new Map(); // id -> as the API tells it
 const cards = new Map(); // id -> { card, size, note }
@@ -15,10 +17,13 @@ let paused = false;
 let heldBack = [];
 let drawing = false;
 let arrived = [];
+let looked = null; // the customer shown
+let refreshed = 0;
 
 // -- segments -----------------------------------------------------------------------------------------------------------
 
 async function refreshSegments() {
+  refreshed = Date.now();
   const seen = new Set();
   try {
     for (let cursor = ""; cursor !== null;) {
@@ -120,6 +125,7 @@ function onEvent(type, event) {
   const segment = segments.get(event.data.segment);
   if (segment) segment.size = Math.max(0, segment.size + (type === "segment.entered" ? 1 : -1));
   else refreshSoon();
+  if (event.data.customer_id === looked && !paused) lookAgainSoon();
   (paused ? heldBack : arrived).push({ type, event });
   if (heldBack.length > SHOWN_MAX) heldBack = heldBack.slice(-SHOWN_MAX);
   if (paused) element("held").textContent = `${heldBack.length}${heldBack.length === SHOWN_MAX ? "+" : ""} new`;
@@ -162,7 +168,7 @@ function togglePause() {
   button.setAttribute("aria-pressed", String(paused));
   button.textContent = paused ? "Continue" : "Pause";
   element("held").textContent = "";
-  document.body.classList.toggle("is-paused", paused);
+  said(paused ? "Live transitions paused" : "Live transitions continue");
   if (paused) return;
   arrived.push(...heldBack);
   heldBack = [];
@@ -177,15 +183,24 @@ function show(customer) {
   else location.hash = hash;
 }
 
-async function find() {
+function wanted() {
   const match = /^#customer=(.+)$/.exec(location.hash);
-  if (!match) return;
-  const customer = decodeURIComponent(match[1]);
+  try {
+    return match && decodeURIComponent(match[1]);
+  } catch {
+    return null; // a broken address
+  }
+}
+
+async function find() {
+  const customer = wanted();
+  if (!customer) return;
   element("customer").value = customer;
   const found = element("found");
   found.setAttribute("aria-busy", "true");
   try {
     found.replaceChildren(...await lookUp(customer, segments));
+    looked = customer;
     said(`Found ${customer}`);
   } catch (error) {
     if (refused(error)) return;
@@ -194,7 +209,22 @@ async function find() {
     found.removeAttribute("aria-busy");
   }
   found.focus({ preventScroll: true });
-  found.scrollIntoView({ block: "nearest" });
+  element("customer-title").scrollIntoView({ block: "nearest" });
+}
+
+let again = null;
+function lookAgainSoon() {
+  again ??= setTimeout(async () => {
+    again = null;
+    const found = element("found");
+    if (found.contains(document.activeElement) && document.activeElement !== found) return; // somebody reads there by keyboard
+    const open = [...found.querySelectorAll("details[open]")].map((each) => each.dataset.segment);
+    try {
+      const fresh = await lookUp(looked, segments);
+      found.replaceChildren(...fresh);
+      for (const each of found.querySelectorAll("details")) each.open = open.includes(each.dataset.segment);
+    } catch { /* the next change tries again */ }
+  }, 600);
 }
 
 // -- the whole ----------------------------------------------------------------------------------------------------------
@@ -205,9 +235,12 @@ function refused(error) {
   if (error.status !== 401 && error.status !== 403) return false;
   element("gate").hidden = false;
   element("main").hidden = true;
-  element("gate-text").textContent = error.message;
+  const unknown = hasToken() ? "This token is not known here. " : "";
+  const text = "This service asks for a token with the scope “read”. It is kept in this tab only.";
+  element("gate-text").textContent = error.status === 403 ? error.message : unknown + text;
   state("waiting", "A token is needed");
   dropToken();
+  element("gate-token").focus();
   return true;
 }
 
@@ -249,5 +282,8 @@ element("gate-form").addEventListener("submit", (event) => {
 });
 addEventListener("hashchange", find);
 setInterval(() => { if (!document.hidden) refreshTimes(document); }, 5000);
-setInterval(() => { if (!document.hidden && !element("main").hidden) refreshSegments(); }, REFRESH_MS);
+setInterval(() => {
+  if (document.hidden || element("main").hidden) return;
+  if (Date.now() - refreshed >= (segments.size > MANY ? REFRESH_MANY_MS : REFRESH_MS)) refreshSegments();
+}, REFRESH_MS / 2);
 begin();

@@ -21,7 +21,7 @@ export async function lookUp(customer, segments) {
     facts(profile),
     make("h4", {}, inside.size ? `In ${inside.size} ${inside.size === 1 ? "segment" : "segments"}` : "In no segment"),
     make("ul", { class: "rows" }, [...inside.values()].map((each) => row(customer, each.segment, segments, each))),
-    outside.length ? make("details", { class: "others" }, make("summary", {}, `Not in ${outside.length} others`),
+    outside.length ? make("details", { class: "others", "data-segment": "" }, make("summary", {}, `Not in ${outside.length} others`),
       make("ul", { class: "rows" }, outside.slice(0, 200).map((segment) => row(customer, segment, segments, null)))) : null,
   ].filter(Boolean);
 }
@@ -36,7 +36,7 @@ function facts(profile) {
 
 function row(customer, segment, segments, membership) {
   const box = make("div", { class: "tree" });
-  const details = make("details", {},
+  const details = make("details", { "data-segment": segment },
     make("summary", {},
       make("b", {}, segments.get(segment)?.document.name || segment),
       membership ? make("span", { class: "when" }, "since ", time(membership.since), leaving(membership)) : null),

@@ -65,7 +65,8 @@ export function asked(tests) {
 // One reason of a transition: the condition in words where this version's words are known, what was found, whether it held.
 export function reason(leaf, texts) {
   const text = texts?.[leaf.at] || `${leaf.at} ${asked(leaf.asked)}`;
-  const found = leaf.value === undefined || typeof leaf.value === "boolean" ? null
+  const told = typeof leaf.value === "boolean" || [leaf.value].flat().every((each) => typeof each === "string" && text.includes(`"${each}"`));
+  const found = leaf.value === undefined || told ? null
     : make("span", { class: "value" }, `${leaf.approximate ? "about " : ""}${shown(leaf.value)}`);
   return make("li", { "data-holds": String(leaf.holds) },
     make("span", { class: "mark", "aria-hidden": "true" }, leaf.holds ? "✓" : "✗"),

@@ -7,8 +7,8 @@ import time
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Response
-from rules.explain import aggregates, explain, forecast
 
+from rules.explain import aggregates, explain, forecast
 from rules.plan import Plan
 from rules.profile import CHANGED, SEQUENCE, Profile, new_profile
 from service import examples

@@ -60,9 +60,7 @@ async def put_segment(parts: With, segment: SegmentId, request: Request) -> Resp
     """
     document = await read_document(request, segment)
     entry, created = await save(parts, request, document)
-    if (wait := wait_seconds(request, parts.settings.wait_seconds_max)) is not None:
-        await wait_until_judged(parts, entry, wait)
-    return await _told(parts, entry, 201 if created else 200)
+    return await _told(parts, request, entry, 201 if created else 200)
 
 
 @changes.delete("/{segment}", summary="Delete a segment", status_code=204, responses=examples.DELETE_SEGMENT)
@@ -75,18 +73,22 @@ async def delete_segment(parts: With, segment: SegmentId, request: Request) -> R
 @changes.post("/{segment}/pause", summary="Freeze a segment's members", responses=examples.PAUSE_SEGMENT)
 async def pause_segment(parts: With, segment: SegmentId, request: Request) -> Response:
     """Nobody enters or leaves until `resume`; events are folded on meanwhile."""
-    return await _told(parts, await set_running(parts, request, segment, running=False), 200)
+    return await _told(parts, request, await set_running(parts, request, segment, running=False), 200)
 
 
 @changes.post("/{segment}/resume", summary="Judge a paused segment again", responses=examples.PAUSE_SEGMENT)
 async def resume_segment(parts: With, segment: SegmentId, request: Request) -> Response:
     """Everybody is judged afresh (cause `definition`)."""
-    return await _told(parts, await set_running(parts, request, segment, running=True), 200)
+    return await _told(parts, request, await set_running(parts, request, segment, running=True), 200)
 
 
-async def _told(parts: With, entry: Entry, status: int) -> Response:
-    [described] = await describe(parts, [entry])
+async def _told(parts: With, request: Request, entry: Entry, status: int) -> Response:
+    """The segment after a change; with `Prefer: wait` when everybody was judged by it, or when time ran out."""
     headers = {"ETag": entry.etag, "Vary": "Accept"}
+    wait = wait_seconds(request, parts.settings.wait_seconds_max)
+    if wait is not None and await wait_until_judged(parts, entry, wait):
+        headers["Preference-Applied"] = "wait"
     if status == 201:
         headers["Location"] = f"/v1/segments/{entry.segment}"
+    [described] = await describe(parts, [entry])
     return answer(described, status, headers)
