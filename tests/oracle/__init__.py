@@ -4,6 +4,6 @@ It shares no code with `rules/` but the types of documents and `parse_document`.
 it and the incremental evaluator differ, one of the two has misread the contract.
 """
 
-from tests.oracle.oracle import Change, Oracle, Outcome
+from tests.oracle.oracle import Change, Edit, Oracle, Outcome
 
-__all__ = ["Change", "Oracle", "Outcome"]
+__all__ = ["Change", "Edit", "Oracle", "Outcome"]

@@ -196,10 +196,12 @@ def _match(event: EventLike, mine: str, other: EventLike, theirs: str) -> bool:
 
 
 def edge_value(node: EventNode, seen: World, tz: str) -> Any:
-    """The value of `first`/`last`: of the first/last event that has one (of items, the first/last item's)."""
+    """The value of `first`/`last`: of the first/last event that has one (of items, the first/last item's). As for
+    `distinct`, a list or an object is of the wrong type."""
     path = node.measure.of
     assert path is not None
-    found = [value for event in counting(node, seen, tz) for value in values.values(event.properties, path, node.items)]
+    raw = [value for event in counting(node, seen, tz) for value in values.values(event.properties, path, node.items)]
+    found = [value for value in raw if values.same(value, value)]
     if not found:
         return None
     return found[0] if node.measure.kind == "first" else found[-1]

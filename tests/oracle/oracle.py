@@ -31,6 +31,19 @@ class Outcome(NamedTuple):
     memberships: dict[str, dict[str, int]]  # segment -> customer -> since
 
 
+@dataclass(frozen=True)
+class Edit:
+    """A definition record: a new version of a segment, a paused one (`document` as it was), or its deletion (None)."""
+
+    segment: str
+    document: Segment | None
+    paused: bool = False
+
+
+Entry = tuple["EventLike | Edit | None", int | None]
+"""A record with its log timestamp (None: the event's `ts`); a record None is a tick: the clock alone moves."""
+
+
 @dataclass
 class Stay:
     """A customer's announced standing in one segment."""
@@ -56,6 +69,8 @@ class Customer:
     settled: int = 0  # every instant before this one has been judged
     changes: list[Change] = field(default_factory=list)
     judged: list[int] = field(default_factory=list)
+    paused: frozenset[str] = frozenset()
+    forgotten: dict[str, int] = field(default_factory=dict)  # deleted segments: how many events had been read
 
     def read(self, event: EventLike, clock: int) -> None:
         """One record, `clock` being the highest log timestamp including its own."""
@@ -65,6 +80,20 @@ class Customer:
         self.events.append(event)
         self._await(self.instants.of_event(event, self.until))
         self.judge(clock, event)
+        self.settled = clock + 1
+
+    def edit(
+        self, edit: Edit, clock: int, segments: Sequence[Segment], instants: Instants, paused: frozenset[str]
+    ) -> None:
+        """A definition takes effect: everyone is judged once, and watched at the instants the new documents make."""
+        self.pass_time(clock)
+        self.segments, self.instants, self.paused = segments, instants, paused
+        for event in self.events:
+            self._await(instants.of_event(event, self.until))
+        for stay in self.stays.values():
+            if stay.changed_at is not None:
+                self._await(instants.of_moment(stay.changed_at))
+        self.judge(clock, edit)
         self.settled = clock + 1
 
     def _again(self, event: EventLike, clock: int) -> bool:
@@ -97,20 +126,30 @@ class Customer:
             if each >= self.settled:
                 insort(self.pending, each)
 
-    def judge(self, now: int, event: EventLike | None) -> None:
+    def judge(self, now: int, reason: EventLike | Edit | None) -> None:
         """Every segment, once, at `now`; because of a record, or of the clock (None)."""
         self.judged.append(now)
         seen = world(now, self.id, self.events, {})
+        edited = reason.segment if isinstance(reason, Edit) else ""
+        if isinstance(reason, Edit) and reason.document is None:
+            self._announce(edited, False, now, reason)
+            self.forgotten[edited] = len(self.events)  # changes by hand go with the segment
+            self.stays[edited].overridden = False
         for segment in self.segments:
-            stay = self.stays.setdefault(segment.id, Stay())
-            member = self._verdict(segment, stay, replace(seen, since=self.since()))
-            if member != stay.member:
-                stay.member, stay.changed_at, stay.sequence = member, now, stay.sequence + 1
-                what = "entered" if member else "exited"
-                cause = _cause(event, segment.id)
-                identity = "" if event is None else event.id
-                self.changes.append(Change(now, self.id, what, segment.id, cause, identity, stay.sequence))
-                self._await(self.instants.of_moment(now))
+            if segment.id not in self.paused:
+                stay = self.stays.setdefault(segment.id, Stay())
+                member = self._verdict(segment, stay, replace(seen, since=self.since()), free=segment.id == edited)
+                self._announce(segment.id, member, now, reason)
+
+    def _announce(self, segment: str, member: bool, now: int, reason: EventLike | Edit | None) -> None:
+        stay = self.stays.setdefault(segment, Stay())
+        if member == stay.member:
+            return
+        stay.member, stay.changed_at, stay.sequence = member, now, stay.sequence + 1
+        what = "entered" if member else "exited"
+        identity = "" if reason is None or isinstance(reason, Edit) else reason.id
+        self.changes.append(Change(now, self.id, what, segment, _cause(reason, segment), identity, stay.sequence))
+        self._await(self.instants.of_moment(now))
 
     def since(self) -> dict[str, int]:
         """The segments the customer is announced to be in, and from when."""
@@ -118,7 +157,8 @@ class Customer:
             name: stay.changed_at for name, stay in self.stays.items() if stay.member and stay.changed_at is not None
         }
 
-    def _verdict(self, segment: Segment, stay: Stay, seen: World) -> bool:
+    def _verdict(self, segment: Segment, stay: Stay, seen: World, free: bool) -> bool:
+        """Whether the customer should be a member. `free`: hold delays nothing."""
         order = self._override(segment.id, seen)
         was_overridden, stay.overridden = stay.overridden, order is not None
         if order is not None:
@@ -129,11 +169,11 @@ class Customer:
             return enter and not leave
         if stay.member:
             leaving = leave if segment.exit is not None else not enter
-            return not (leaving and self._free(stay, segment.hold.min_stay, seen.now, segment.timezone))
+            return not (leaving and (free or self._over(stay, segment.hold.min_stay, seen.now, segment.timezone)))
         entering = enter and not leave
-        return entering and self._free(stay, segment.hold.cooldown, seen.now, segment.timezone)
+        return entering and (free or self._over(stay, segment.hold.cooldown, seen.now, segment.timezone))
 
-    def _free(self, stay: Stay, hold: Duration | None, now: int, tz: str) -> bool:
+    def _over(self, stay: Stay, hold: Duration | None, now: int, tz: str) -> bool:
         """Whether the hold after the last change is over."""
         if hold is None or stay.changed_at is None:
             return True
@@ -142,7 +182,9 @@ class Customer:
 
     def _override(self, segment: str, seen: World) -> str | None:
         """`add` or `remove` while the newest manual change is in force."""
-        newest = [e for e in seen.events if e.type == "membership" and e.properties.get("segment") == segment][-1:]
+        gone = self.events[: self.forgotten.get(segment, 0)]
+        orders = [e for e in seen.events if e.type == "membership" and e.properties.get("segment") == segment]
+        newest = [e for e in orders if not any(e is each for each in gone)][-1:]
         if not newest or newest[0].properties["action"] == "clear":
             return None
         text = newest[0].properties.get("until")
@@ -159,9 +201,9 @@ class Oracle:
         self.extra = sorted(extra)
         self.customers: dict[str, Customer] = {}  # of the last run
 
-    def run(self, log: Sequence[tuple[EventLike, int | None]], until: int | None = None) -> Outcome:
+    def run(self, log: Sequence[Entry], until: int | None = None) -> Outcome:
         """Every record with its log timestamp (None: its `ts`), then the clock up to `until`, included."""
-        stamps = [event.ts if stamp is None else stamp for event, stamp in log]
+        stamps = [_stamp(entry) for entry in log]
         end = max([*stamps, until if until is not None else 0])
         customers = self.customers = self.play(log, end)
         for customer in customers.values():
@@ -174,18 +216,43 @@ class Oracle:
         changes.sort(key=lambda change: (change.time, change.customer_id, change.segment, change.sequence))
         return Outcome(changes, members)
 
-    def play(self, log: Sequence[tuple[EventLike, int | None]], horizon: int) -> dict[str, Customer]:
+    def play(self, log: Sequence[Entry], horizon: int) -> dict[str, Customer]:
         """The customers after the last record. Calendar dates are watched as far as `horizon`."""
         customers: dict[str, Customer] = {}
+        segments, instants, paused = self.segments, self.instants, frozenset[str]()
         clock = -(1 << 60)
-        for event, stamp in log:
-            clock = max(clock, event.ts if stamp is None else stamp)
-            if event.customer_id not in customers:
-                fresh = Customer(event.customer_id, self.segments, self.instants, horizon, settled=clock)
+        for entry in log:
+            record, clock = entry[0], max(clock, _stamp(entry))
+            if isinstance(record, Edit):
+                segments, instants = edited(segments, record)
+                paused = paused - {record.segment} | ({record.segment} if record.paused else set())
+                for customer in customers.values():
+                    customer.edit(record, clock, segments, instants, paused)
+                continue
+            if record is None:
+                continue
+            if record.customer_id not in customers:
+                fresh = Customer(record.customer_id, segments, instants, horizon, settled=clock, paused=paused)
                 fresh.pending = [each for each in self.extra if each >= clock]
-                customers[event.customer_id] = fresh
-            customers[event.customer_id].read(event, clock)
+                customers[record.customer_id] = fresh
+            customers[record.customer_id].read(record, clock)
         return customers
+
+
+def _stamp(entry: Entry) -> int:
+    record, stamp = entry
+    if stamp is None:
+        assert record is not None, "a tick has no `ts` of its own"
+        assert not isinstance(record, Edit), "a definition has no `ts` of its own"
+        return record.ts
+    return stamp
+
+
+def edited(segments: Sequence[Segment], edit: Edit) -> tuple[list[Segment], Instants]:
+    """The documents after an edit, and the instants they make."""
+    others = [segment for segment in segments if segment.id != edit.segment]
+    found = in_order_of_dependency([*others, edit.document] if edit.document is not None else others)
+    return found, Instants(found)
 
 
 def in_order_of_dependency(segments: Sequence[Segment]) -> list[Segment]:
@@ -209,8 +276,10 @@ def _holds(condition: Condition | None, seen: World, tz: str) -> bool:
     return condition is not None and holds(condition, seen, tz)
 
 
-def _cause(event: EventLike | None, segment: str) -> str:
-    if event is None:
+def _cause(reason: EventLike | Edit | None, segment: str) -> str:
+    if reason is None:
         return "clock"
-    by_hand = event.type == "membership" and event.properties.get("segment") == segment
+    if isinstance(reason, Edit):
+        return "definition"
+    by_hand = reason.type == "membership" and reason.properties.get("segment") == segment
     return "manual" if by_hand else "event"
