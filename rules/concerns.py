@@ -39,7 +39,8 @@ class Concern:
 
     def into(self, found: set[int], profile: Profile) -> None:
         """Adds the segments that may change for one who is no member of them; all levels must be up to date."""
-        found.update(self.free)
+        if self.free:
+            found.update(self.free)
         for slot, default, levels, places in self.guarded:
             passed = bisect_right(levels, profile.levels.get(slot, default))
             if passed:

@@ -6,17 +6,20 @@ A record is the 8-byte hash of type and id, then the clock (ms, 6 bytes) at the 
 from __future__ import annotations
 
 from hashlib import blake2b
+from struct import Struct
 
 from rules.limits import DEDUP_IDS_MAX, DEDUP_MS
 
 _RECORD = 14
 _HASH = 8
+_TIME = Struct(">hI")  # 6 bytes, signed: the high 16 bits and the low 32
+_WHOLE = Struct(">8shI")
 
 
 def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | None:
     """`recent` with the id added, or None for a duplicate: read less than 72 h of clock ago, among the newest 512."""
     digest = blake2b(f"{event_type}\0{event_id}".encode("utf-8", "surrogatepass"), digest_size=_HASH).digest()
-    record = digest + clock.to_bytes(6, "big", signed=True)
+    record = _WHOLE.pack(digest, clock >> 32, clock & 0xFFFFFFFF)
     if not recent:
         return record
     if clock - _time(recent, 0) >= DEDUP_MS:
@@ -32,7 +35,8 @@ def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | N
 
 
 def _time(recent: bytes, at: int) -> int:
-    return int.from_bytes(recent[at + _HASH : at + _RECORD], "big", signed=True)
+    high, low = _TIME.unpack_from(recent, at + _HASH)
+    return int(high << 32 | low)
 
 
 def _without_expired(recent: bytes, clock: int) -> bytes:

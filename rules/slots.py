@@ -106,6 +106,8 @@ class NumberSlot(Slot):
 
     def concerned(self, old: int, new: int) -> Iterable[Concern]:
         low, high = (old, new) if old < new else (new, old)
+        if high - low == 1:  # nearly always
+            return (self.concerns[low],) if low in self.concerns else ()
         return [self.concerns[step] for step in range(low, high) if step in self.concerns]
 
 

@@ -63,8 +63,9 @@ def _record(profile: Profile, event: Event, plan: Plan, now: int, out: list[Tran
         fold(profile, event, plan, now, moved, tally)
     if tally is not None:
         tally.events += 1
-        tally.waiting += event.ts > now
-        tally.late += event.ts < now
+        if event.ts != now:
+            tally.waiting += event.ts > now
+            tally.late += event.ts < now
     if profile.wake <= now:
         _due(profile, plan, now, moved, tally)
     profile.at = now
@@ -120,7 +121,7 @@ def _due(profile: Profile, plan: Plan, now: int, moved: Moved, tally: Tally | No
 
 
 def _next_wake(profile: Profile) -> int:
-    wake = min(profile.wakes.values(), default=NEVER)
+    wake = min(profile.wakes.values()) if profile.wakes else NEVER
     if profile.delays:
         wake = min(wake, *profile.delays.values())
     return min(wake, profile.waiting[0].ts) if profile.waiting else wake
@@ -141,8 +142,9 @@ def _judge(
     `free`: the segments whose hold delays nothing now.
     """
     queue = list(_concerned(profile, plan, moved))
-    if len(queue) > 1:
-        heapify(queue)
+    if not queue:
+        return
+    heapify(queue)
     last = -1
     while queue:
         place = heappop(queue)
