@@ -90,7 +90,7 @@ def _object(data: bytes, limits: EventLimits) -> dict[str, Any]:
     try:
         raw = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise _why_unreadable(data, str(error)) from None
+        raise _why_unreadable(data, f"{error.msg} (character {error.pos + 1})") from None
     if type(raw) is not dict:
         raise EventRejected(f"an event is a JSON object, not {kind(raw)}")
     if len(data) >= EVENT_DEPTH_MAX * 2 and data.count(b"{") + data.count(b"[") > EVENT_DEPTH_MAX:
@@ -192,6 +192,8 @@ def _decode_array(body: bytes, now_ms: int, limits: EventLimits) -> list[Event |
 
 _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"|["\[\]{},]', re.DOTALL)
 
+_MARKS_MAX = 2_000_000  # of an array that is broken somewhere: about a second
+
 
 def _marks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Brackets and commas outside of strings: (mark, where it begins, depth after it). Ends at an open string."""
@@ -210,7 +212,9 @@ def _marks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _elements(body: bytes) -> Iterator[bytes]:
     """The elements of an array, cut at its commas; raises BodyUnreadable where it does not end as an array does."""
     begin, after = 1, len(body)
-    for mark, place, depth in _marks(body):
+    for count, (mark, place, depth) in enumerate(_marks(body)):
+        if count > _MARKS_MAX:
+            raise BodyUnreadable("the body is not JSON, and too long to look for its good parts")
         if mark == b'"':
             raise BodyUnreadable(f"the body is not JSON: the text that begins at byte {place} does not end")
         if (mark == b"," and depth == 1) or (depth == 0 and mark == b"]"):
@@ -250,5 +254,5 @@ def _check_depth_fast(data: bytes) -> None:
 
 
 def _check_depth(data: bytes) -> None:
-    if max((depth for _, _, depth in _marks(data)), default=0) > EVENT_DEPTH_MAX:
+    if any(depth > EVENT_DEPTH_MAX for _, _, depth in _marks(data)):
         raise EventRejected(f"nested deeper than {EVENT_DEPTH_MAX} levels")

@@ -169,7 +169,7 @@ def across(files: Sequence[SegmentFile], *, references: bool = True) -> list[Bad
     ]
     if not references:
         return twice
-    mistakes = check_set({each.segment.id: each.segment for each in files}, segments_max=len(files) + 1)
+    mistakes = check_set({each.segment.id: each.segment for each in reversed(files)}, segments_max=len(files) + 1)
     told = [BadFile(places[each.document][0], (Mistake(each.at, each.message),)) for each in mistakes]
     return twice + told
 

@@ -35,10 +35,12 @@ class ParquetRecording:
             self._parquet = pq.ParquetFile(file)
         except pa.ArrowException as error:
             raise Unreadable(f"{path}: is no Parquet file: {error}") from None
-        present = self._parquet.schema_arrow.names
+        schema = self._parquet.schema_arrow
+        present = schema.names
         if missing := [name for name in NEEDED if name not in present]:
             raise Unreadable(f"{path}: has no column {', '.join(missing)}; there are {', '.join(present)}")
         self._columns = [name for name in COLUMNS if name in present]
+        self._maps = "properties" in present and pa.types.is_map(schema.field("properties").type)
         self._rows: int = max(self._parquet.metadata.num_rows, 1)
         self._read = 0
 
@@ -59,7 +61,8 @@ class ParquetRecording:
         log_ts = check_log_ts(record.pop("log_ts", None))
         if type(record.get("ts")) is int:
             record["ts"] = _as_text(record["ts"])
-        record["properties"] = _properties(record.get("properties"))
+        properties = record.get("properties")
+        record["properties"] = _properties(dict(properties) if self._maps and properties is not None else properties)
         return check_event(record, log_ts, RECORDED), log_ts
 
 

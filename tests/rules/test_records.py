@@ -207,7 +207,10 @@ def test_whatever_json_says_survives_the_log(properties: dict[str, Any]) -> None
 
 
 @given(
-    st.lists(st.sampled_from([each for each, _ in BAD] + [event("a"), b"", b"[", b'"', b"}", b","]), max_size=6),
+    st.lists(
+        st.sampled_from([each for each, _ in BAD if len(each) < 1000] + [event("a"), b"", b"[", b'"', b"}", b","]),
+        max_size=6,
+    ),
     st.booleans(),
 )
 def test_no_body_is_more_than_events_rejections_or_unreadable(parts: list[bytes], array: bool) -> None:
@@ -217,3 +220,8 @@ def test_no_body_is_more_than_events_rejections_or_unreadable(parts: list[bytes]
     except BodyUnreadable:
         return
     assert all(isinstance(each, Event | Rejection) for each in found)
+
+
+def test_an_endless_broken_array_is_given_up_in_time() -> None:
+    with pytest.raises(BodyUnreadable, match="too long to look for its good parts"):
+        decode_batch(b"[NaN" + b"," * 2_100_000 + b"]", NOW)

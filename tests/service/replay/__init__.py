@@ -1,0 +1,1 @@
+"""Recordings and how they are played."""
