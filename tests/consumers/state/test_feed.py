@@ -1,0 +1,200 @@
+"""The feed and the member lists: everything shown once, nothing shown early, no gap between the two."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from consumers.state.commit import Commit, apply, show, take_over
+from consumers.state.cursors import CursorInvalid
+from consumers.state.feed import Feed, PositionInvalid, PositionLost
+from consumers.state.keys import PartitionKeys
+from consumers.state.members import read_members
+from consumers.state.store import Store
+
+KEYS = [PartitionKeys(0), PartitionKeys(1)]
+
+
+class Writer:
+    """An owner of both partitions that commits what a test says."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.commits, self.numbered = [0, 0], [0, 0]
+
+    async def own(self) -> None:
+        for keys in KEYS:
+            await take_over(self.store, keys, "writer", 1_000, force=True)
+
+    async def commit(self, partition: int, *transitions: bytes, shown: bool = True, **changes: Any) -> None:
+        self.commits[partition] += 1
+        number = self.commits[partition]
+        await apply(
+            self.store,
+            KEYS[partition],
+            Commit(
+                epoch=1,
+                commit=number,
+                token=str(number),
+                position=number,
+                clock=number,
+                numbered=self.numbered[partition],
+                edition=0,
+                cursor="",
+                profiles={},
+                members=changes.get("members", {}),
+                timers={},
+                timers_off=[],
+                judged={},
+                transitions=list(transitions),
+                dead=[],
+                definitions=None,
+            ),
+        )
+        self.numbered[partition] += len(transitions)
+        if shown:
+            await show(self.store, KEYS[partition], partition, 1, number)
+
+
+@pytest.fixture
+async def writer(store: Store) -> Writer:
+    writer = Writer(store)
+    await writer.own()
+    return writer
+
+
+async def everything(feed: Feed, position: str, limit: int = 1000) -> list[bytes]:
+    found = []
+    while items := (page := await feed.read(position, limit)).items:
+        found += [item.data for item in items]
+        position = page.position
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_pages_of_any_size_show_everything_once(store: Store, writer: Writer, limit: int) -> None:
+    await writer.commit(0, b"a1", b"a2", b"a3")
+    await writer.commit(0)
+    await writer.commit(0, b"a4")
+    await writer.commit(1, b"b1")
+    feed = Feed(store, 2)
+    found = await everything(feed, await feed.oldest(), limit)
+    assert sorted(found) == [b"a1", b"a2", b"a3", b"a4", b"b1"]
+    assert [data for data in found if data.startswith(b"a")] == [b"a1", b"a2", b"a3", b"a4"]
+
+
+async def test_the_position_of_any_item_goes_on_right_after_it(store: Store, writer: Writer) -> None:
+    await writer.commit(0, b"a1", b"a2", b"a3")
+    await writer.commit(1, b"b1", b"b2")
+    feed = Feed(store, 2)
+    page = await feed.read(await feed.oldest())
+    for at, item in enumerate(page.items):
+        assert await everything(feed, item.position) == [later.data for later in page.items[at + 1 :]]
+    assert [(item.partition, item.number) for item in page.items] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)]
+
+
+async def test_a_commit_is_seen_only_once_it_is_shown(store: Store, writer: Writer) -> None:
+    feed = Feed(store, 2)
+    await writer.commit(0, b"a1")
+    await writer.commit(0, b"a2", shown=False)
+    assert await everything(feed, await feed.oldest()) == [b"a1"]
+    now = await feed.now()
+    await show(store, KEYS[0], 0, 1, 2)
+    assert await everything(feed, now) == [b"a2"]
+    assert await everything(feed, await feed.now()) == []
+
+
+async def test_now_is_before_the_first_commit_while_that_is_not_shown(store: Store, writer: Writer) -> None:
+    feed = Feed(store, 2)
+    await writer.commit(0, b"a1", shown=False)
+    now = await feed.now()
+    await show(store, KEYS[0], 0, 1, 1)
+    assert await everything(feed, now) == [b"a1"]
+
+
+async def test_a_waiting_reader_is_woken_when_something_is_shown(store: Store, writer: Writer) -> None:
+    feed = Feed(store, 2)
+    waiting = asyncio.create_task(feed.wait(await feed.now(), wait_ms=10_000))
+    await asyncio.sleep(0.1)
+    await writer.commit(1, b"b1")
+    assert [item.data for item in (await waiting).items] == [b"b1"]
+    page = await feed.wait(await feed.now(), wait_ms=20)
+    assert page.items == []
+    await feed.close()
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.1", "1.1-", "1.1-2.2-3.3", "-1.1-2.2", "1.1-2.2 ", "g.1-2.2", "1.1-2"])
+async def test_what_is_no_position_is_refused(store: Store, text: str) -> None:
+    with pytest.raises(PositionInvalid):
+        await Feed(store, 2).read(text)
+
+
+async def test_a_position_whose_sequel_is_gone_is_told(store: Store, writer: Writer) -> None:
+    feed = Feed(store, 2)
+    start = await feed.now()
+    for n in range(5):
+        await writer.commit(0, b"a%d" % n)
+    await store.call("XTRIM", KEYS[0].out, "MINID", "4-0")
+    with pytest.raises(PositionLost):
+        await feed.read(start)
+    assert await everything(feed, await feed.oldest()) == [b"a3", b"a4"]
+
+
+# -- members ----------------------------------------------------------------------------------------------------------
+
+
+async def pages(store: Store, limit: int) -> list[tuple[str, int]]:
+    found, cursor = [], None
+    while True:
+        page = await read_members(store, KEYS, "vip", limit, cursor)
+        found += [(member.customer_id, member.since) for member in page.members]
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+async def test_members_come_newest_first_over_all_partitions(store: Store, writer: Writer, limit: int) -> None:
+    await writer.commit(0, members={"vip": ({"ana": 5, "bob": 7, "ção": 5, "x": 5}, [])})
+    await writer.commit(1, members={"vip": ({"eve": 7, "dan": 5, "zoe": 1}, [])})
+    assert await pages(store, limit) == [
+        ("eve", 7),
+        ("bob", 7),
+        ("ção", 5),
+        ("x", 5),
+        ("dan", 5),
+        ("ana", 5),
+        ("zoe", 1),
+    ]
+
+
+async def test_a_cursor_stays_right_when_members_leave_and_come(store: Store, writer: Writer) -> None:
+    await writer.commit(0, members={"vip": ({f"c{n}": 5 for n in range(9)}, [])})
+    page = await read_members(store, KEYS, "vip", 3, None)
+    assert [member.customer_id for member in page.members] == ["c8", "c7", "c6"]
+    gone = ["c6", "c7", "c5"]
+    await writer.commit(0, members={"vip": ({"c9": 6, "c65": 5}, gone)})
+    rest = await read_members(store, KEYS, "vip", 100, page.cursor)
+    assert [member.customer_id for member in rest.members] == ["c4", "c3", "c2", "c1", "c0"]
+    assert rest.position == page.position
+
+
+async def test_the_feed_goes_on_where_the_list_was_read(store: Store, writer: Writer) -> None:
+    await writer.commit(0, b"ana enters", members={"vip": ({"ana": 1}, [])})
+    await writer.commit(1, b"bob enters", members={"vip": ({"bob": 1}, [])}, shown=False)
+    page = await read_members(store, KEYS, "vip", 10, None)
+    assert {member.customer_id for member in page.members} == {"ana", "bob"}
+    await writer.commit(1, b"bob leaves", members={"vip": ({}, ["bob"])})
+    assert await everything(Feed(store, 2), page.position) == [b"bob leaves"]
+
+
+async def test_a_cursor_of_another_list_is_refused(store: Store, writer: Writer) -> None:
+    await writer.commit(0, members={"vip": ({"ana": 1, "bob": 2}, [])})
+    page = await read_members(store, KEYS, "vip", 1, None)
+    for cursor in ("", "!", "AAAA", page.position):
+        with pytest.raises(CursorInvalid):
+            await read_members(store, KEYS, "vip", 1, cursor)
+    with pytest.raises(CursorInvalid, match="vip"):
+        await read_members(store, KEYS, "other", 1, page.cursor)
