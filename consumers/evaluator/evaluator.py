@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from consumers.evaluator.garbage import seldom_collected
 from consumers.evaluator.metrics import Metrics, NullMetrics
 from consumers.evaluator.partition import Partition
 from consumers.evaluator.settings import Settings
@@ -63,21 +64,25 @@ class Evaluator:
     async def run(self) -> None:
         """Take all partitions over and evaluate until `stop()`. Waits (and says so once) while the store is away."""
         self._running = True
-        failures, force = 0, True
         try:
-            while not self._stopping.is_set():
-                try:
-                    await self._take_over(force)
-                    failures, force = 0, False
-                    await self._rounds()
-                except (Unavailable, Held, Reload) as error:
-                    self._say_why(error)
-                    failures += 1
-                    await self._pause(_RETRY_S[min(failures, len(_RETRY_S)) - 1])
-            await self._release()
+            with seldom_collected():
+                await self._run()
         finally:
             self.ready, self.reason = False, "stopped"
             self._ended.set()
+
+    async def _run(self) -> None:
+        failures, force = 0, True
+        while not self._stopping.is_set():
+            try:
+                await self._take_over(force)
+                failures, force = 0, False
+                await self._rounds()
+            except (Unavailable, Held, Reload) as error:
+                self._say_why(error)
+                failures += 1
+                await self._pause(_RETRY_S[min(failures, len(_RETRY_S)) - 1])
+        await self._release()
 
     async def stop(self) -> None:
         """Finish the batch in hand and return when `run` has ended."""

@@ -77,10 +77,13 @@ class RedisLog:
         records: list[Record] = []
         for stream, entries in await self._store.call(*command) or ():
             partition = self._partition_of_stream[stream]
+            add, last = records.append, b""
             for entry_id, fields in entries:
                 ms, _, seq = entry_id.partition(b"-")
-                at = int(ms)
-                records.append(Record(partition, at << _SEQ_BITS | int(seq), at, fields[1]))
+                if ms != last:  # many share their millisecond
+                    last, at = ms, int(ms)
+                    base = at << _SEQ_BITS
+                add(Record(partition, base | int(seq), at, fields[1]))
         return records
 
     async def bounds(self) -> list[Bounds]:
