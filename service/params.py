@@ -14,6 +14,10 @@ SLASH = "\ufdd0"
 """Stands for a `/` inside one part of a path (`%2F`) until that part has been read; a character that no text has."""
 
 
+OPAQUE_CHARS_MAX = 40_000
+"""Of a cursor or a position: both name a place in each of up to 1,024 partitions."""
+
+
 def decoded(part: str) -> str:
     return part.replace(SLASH, "/")
 
@@ -48,7 +52,7 @@ async def _limit(
 CustomerId = Annotated[str, Depends(_customer)]
 SegmentId = Annotated[str, Depends(_segment)]
 Limit = Annotated[int, Depends(_limit)]
-Cursor = Annotated[str | None, Query(description="From the answer before; opaque.", max_length=512)]
+Cursor = Annotated[str | None, Query(description="From the answer before; opaque.", max_length=OPAQUE_CHARS_MAX)]
 
 
 def flag(request: Request, name: str) -> bool:

@@ -19,6 +19,7 @@ from consumers.state.feed import FeedItem, FeedPage, PositionInvalid, PositionLo
 from rules.errors import Unavailable
 from service import examples
 from service.guard import With
+from service.params import OPAQUE_CHARS_MAX
 from service.problems import Problem, invalid_parameter
 from service.wiring import Services
 
@@ -26,6 +27,13 @@ router = APIRouter(prefix="/v1", tags=["transitions"])
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _RETRY_MS = 2000
 _LOST = b'event: position-lost\ndata: {"detail":"Read the members anew and go on from their position."}\n\n'
+
+
+From = Annotated[
+    str,
+    Query(alias="from", description="`now`, `start` (the oldest kept), or a position.", max_length=OPAQUE_CHARS_MAX),
+]
+LastEventId = Annotated[str | None, Header(description="Where the stream broke off.", max_length=OPAQUE_CHARS_MAX)]
 
 
 class _Data(msgspec.Struct):
@@ -54,12 +62,10 @@ class Filter(msgspec.Struct, frozen=True):
 @router.get("/transitions", summary="The live feed (SSE)", responses=examples.TRANSITIONS)
 async def stream_transitions(
     parts: With,
-    begin: Annotated[
-        str, Query(alias="from", description="`now`, `start` (the oldest kept), or a position.", max_length=4096)
-    ] = "now",
+    begin: From = "now",
     segment: Annotated[str | None, Query(description="Only of this segment.")] = None,
     customer: Annotated[str | None, Query(description="Only of this customer.")] = None,
-    last_event_id: Annotated[str | None, Header(description="Where the stream broke off.", max_length=4096)] = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Each transition is an event named `segment.entered` or `segment.exited` whose data is its CloudEvent and whose id
     is the position after it. Reconnect with `Last-Event-ID` (browsers do so by themselves) and nothing is missed.

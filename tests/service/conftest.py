@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from consumers.embedded import Embedded
 from consumers.state.store import Store
+from service import logs
 from service.app import create_app
 from service.server import Server
 from service.settings import Settings
@@ -21,7 +23,13 @@ PARTITIONS = 2
 
 
 @pytest.fixture(scope="session")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+def quiet() -> None:
+    """Logs as the service writes them, kept out of the way."""
+    logs.configure("info", "json", io.StringIO())
+
+
+@pytest.fixture(scope="session")
+def valkey(quiet: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     with Embedded(tmp_path_factory.mktemp("valkey")) as embedded:
         yield embedded
 

@@ -8,6 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from service.settings import Settings
+from tests.service.conftest import client_of, opened
 from tests.service.sending import BUYERS, WAIT, event, is_problem, members, put, send
 
 LATER = "2099-01-01T00:00:00Z"
@@ -137,3 +139,23 @@ async def test_a_customer_whose_id_has_a_slash_can_be_named(client: httpx2.Async
 
 
 ENCODED: dict[str, str | int | None] = {"/": "%2F", "?": "%3F", "#": "%23", "%": "%25", " ": "%20", ".": "%2E"}
+
+
+async def test_cursors_and_positions_work_with_as_many_partitions_and_as_long_ids_as_may_be(
+    settings: Settings,
+) -> None:
+    async with opened(settings.model_copy(update={"partitions": 64})) as services, client_of(services) as client:
+        await put(client, BUYERS)
+        people = [f"{number}{'ü' * 127}" for number in range(3)]
+        await send(client, *(event(person, person) for person in people))
+        found: list[str] = []
+        query: dict[str, Any] = {"limit": 1}
+        while True:
+            answer = await client.get("/v1/segments/buyers/members", params=query)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            found += [member["customer_id"] for member in page["members"]]
+            if page["cursor"] is None:
+                break
+            query["cursor"] = page["cursor"]
+        assert sorted(found) == people

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import httpx2
 import orjson
 import pytest
-import structlog
 
 from service import logs
 from service.metrics import Labels, Metrics
@@ -30,7 +29,6 @@ def written() -> Iterator[io.StringIO]:
     logs.configure("debug", "json", stream)
     yield stream
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def value(text: str, name: str, **labels: str) -> float:
