@@ -38,8 +38,9 @@ class Settings(BaseSettings):
     )
     """Apache Kafka >= 3.9. None: the log is Redis Streams on the same server as the state."""
 
-    partitions: int = Field(default=16, ge=1, le=1024)
-    """Partitions of the log; fixed once data exists (a customer's partition follows from it). 16 owners can share."""
+    partitions: int = Field(default=4, ge=1, le=1024)
+    """Partitions of the log; fixed once data exists (a customer's partition follows from it). Each commits on its own,
+    and small commits are dear: one process needs few."""
 
     # -- the HTTP server ---------------------------------------------------------------------------------------------
     http_host: str = "127.0.0.1"
@@ -97,8 +98,9 @@ class Settings(BaseSettings):
     segments_max: int = Field(default=SEGMENTS_MAX, ge=1)
     """Segments that may exist at once. The evaluator is measured up to 1,000."""
 
-    event_age_max_days: int = Field(default=EVENT_AGE_MS_MAX // DAY_MS, ge=1, le=EVENT_AGE_MS_MAX // DAY_MS)
-    """Days back that an event's `ts` may lie when it is sent over HTTP: the archive's retention, ten years at most."""
+    event_age_max_days: int = Field(default=EVENT_AGE_MS_MAX // DAY_MS, ge=1, le=36_525)
+    """Days back that an event's `ts` may lie when it is sent over HTTP: the archive's retention, by default ten years.
+    What was once taken stays in when this changes."""
 
     # -- the evaluator -----------------------------------------------------------------------------------------------
     batch_records_max: int = Field(default=5000, ge=1)
