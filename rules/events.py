@@ -16,6 +16,7 @@ import msgspec
 from rules.errors import EventRejected
 from rules.limits import (
     CUSTOMER_ID_CHARS_MAX,
+    DAY_MS,
     EVENT_AGE_MS_MAX,
     EVENT_BYTES_MAX,
     EVENT_DEPTH_MAX,
@@ -57,12 +58,18 @@ class EventLimits:
     id_required: bool = True
 
 
+def in_the_log(edge: EventLimits) -> EventLimits:
+    """What is asked of the log's records: a little less than at the edge, so that nothing accepted is refused later."""
+    return EventLimits(
+        None if edge.future_ms is None else edge.future_ms + _LOG_GRACE_MS,
+        None if edge.age_ms is None else edge.age_ms + _LOG_GRACE_MS,
+        None if edge.bytes_max is None else edge.bytes_max + _LOG_GRACE_BYTES,
+        edge.id_required,
+    )
+
+
 AT_THE_EDGE = EventLimits()
-FROM_THE_LOG = EventLimits(
-    future_ms=EVENT_FUTURE_MS_MAX + _LOG_GRACE_MS,
-    age_ms=None,  # the retention is a setting of the edge: what it let in stays in when the setting changes
-    bytes_max=EVENT_BYTES_MAX + _LOG_GRACE_BYTES,
-)
+FROM_THE_LOG = in_the_log(AT_THE_EDGE)
 RECORDED = EventLimits(None, None, None)
 IN_CASES = EventLimits(None, None, None, id_required=False)
 
@@ -143,8 +150,9 @@ def _check_ts(value: Any, now_ms: int | None, limits: EventLimits) -> int:
         if now_ms is None:
             raise EventRejected("is missing, and a recorded event has no time of receipt", "ts")
         return now_ms
-    minute, tail = (_minutes.get(value[:17]), _tails.get(value[17:])) if type(value) is str else (None, None)
-    ts = minute + tail if minute is not None and tail is not None else check_instant(value, "ts")
+    ts = _recalled(value) if type(value) is str else None
+    if ts is None:
+        ts = check_instant(value, "ts")
     if now_ms is None:
         return ts
     if limits.future_ms is not None and ts > now_ms + limits.future_ms:
@@ -180,17 +188,28 @@ def check_log_ts(value: Any) -> int | None:
     return value if value is None or type(value) is int else check_instant(value, "log_ts")
 
 
-_minutes: dict[str, int] = {}  # "2026-11-20T09:00:" -> ms; and the tail "00.123Z" -> ms: most of an instant repeats
-_tails: dict[str, int] = {}
-_REMEMBERED_MAX = 50_000
+# The three parts of an instant in UTC as they were written, in ms: each repeats far more often than the whole.
+_days: dict[str, int] = {}  # "2026-11-20T"
+_minutes: dict[str, int] = {}  # "09:00:"
+_tails: dict[str, int] = {}  # "00.123Z"; to the millisecond there are 60,060
+_REMEMBERED_MAX = 70_000
+
+
+def _recalled(text: str) -> int | None:
+    """The instant, if its parts have been read before."""
+    day, minute, tail = _days.get(text[:11]), _minutes.get(text[11:17]), _tails.get(text[17:])
+    return None if day is None or minute is None or tail is None else day + minute + tail
 
 
 def _remember(text: str, ms: int) -> None:
-    if len(_minutes) >= _REMEMBERED_MAX or len(_tails) >= _REMEMBERED_MAX:
-        _minutes.clear()
+    if max(len(_days), len(_tails)) >= _REMEMBERED_MAX:
+        _days.clear()
         _tails.clear()
+    if text[11:13] == "24" or not _TS_MIN + DAY_MS < ms < _TS_MAX - DAY_MS:
+        return  # midnight by its other name, which takes no other tail; days of which some instants are refused
+    _days[text[:11]] = ms - ms % DAY_MS
+    _minutes[text[11:17]] = ms % DAY_MS - ms % 60_000
     _tails[text[17:]] = ms % 60_000
-    _minutes[text[:17]] = ms - ms % 60_000
 
 
 # -- the known types whose properties have a shape --------------------------------------------------------------------

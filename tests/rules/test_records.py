@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.errors import EventRejected
-from rules.events import Event
-from rules.limits import EVENT_BYTES_MAX, EVENT_DEPTH_MAX
+from rules.events import Event, EventLimits, in_the_log
+from rules.limits import EVENT_AGE_MS_MAX, EVENT_BYTES_MAX, EVENT_DEPTH_MAX, EVENT_FUTURE_MS_MAX
 from rules.records import (
     BodyUnreadable,
     DefinitionRecord,
@@ -25,6 +25,7 @@ from rules.records import (
     encode_event,
     encode_tick,
 )
+from rules.times import format_instant
 
 NOW = 1_795_165_200_000  # 2026-11-20T09:00:00Z
 HEAD = b'{"id":"%s","type":"purchase","customer_id":"c","ts":"2026-11-20T09:00:00Z"'
@@ -144,11 +145,19 @@ def test_an_event_reads_back_from_the_log_as_it_was() -> None:
     assert decode_record(encode_event(taken), NOW) == taken
 
 
-def test_what_the_edge_let_in_the_log_does_not_refuse_for_its_age_or_a_little_future() -> None:
+@pytest.mark.parametrize("away_ms", [EVENT_FUTURE_MS_MAX, -EVENT_AGE_MS_MAX])
+def test_what_the_edge_let_in_is_not_refused_for_a_little_delay_on_the_way(away_ms: int) -> None:
+    taken = decode_event(event("a").replace(b"2026-11-20T09:00:00Z", format_instant(NOW + away_ms).encode()), NOW)
+    for delay_ms in (-2_000, 0, 2_000):
+        assert decode_record(encode_event(taken), NOW + delay_ms) == taken
+
+
+def test_a_retention_of_ones_own_holds_in_the_log_too() -> None:
+    limits = in_the_log(EventLimits(age_ms=100 * EVENT_AGE_MS_MAX))
     old = decode_line(b'{"id":"a","type":"t","customer_id":"c","ts":"1990-01-01T00:00:00Z"}')[0]
-    assert decode_record(encode_event(old), NOW) == old
-    ahead = decode_event(event("a").replace(b"09:00:00Z", b"09:05:00Z"), NOW)
-    assert decode_record(encode_event(ahead), NOW - 2_000) == ahead
+    assert decode_record(encode_event(old), NOW, limits) == old
+    with pytest.raises(EventRejected, match="older than the retention"):
+        decode_record(encode_event(old), NOW)
 
 
 def test_a_record_without_time_happened_when_the_log_stamped_it() -> None:
