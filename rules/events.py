@@ -58,18 +58,12 @@ class EventLimits:
     id_required: bool = True
 
 
-def in_the_log(edge: EventLimits) -> EventLimits:
-    """What is asked of the log's records: a little less than at the edge, so that nothing accepted is refused later."""
-    return EventLimits(
-        None if edge.future_ms is None else edge.future_ms + _LOG_GRACE_MS,
-        None if edge.age_ms is None else edge.age_ms + _LOG_GRACE_MS,
-        None if edge.bytes_max is None else edge.bytes_max + _LOG_GRACE_BYTES,
-        edge.id_required,
-    )
-
-
 AT_THE_EDGE = EventLimits()
-FROM_THE_LOG = in_the_log(AT_THE_EDGE)
+FROM_THE_LOG = EventLimits(
+    future_ms=EVENT_FUTURE_MS_MAX + _LOG_GRACE_MS,
+    age_ms=None,  # the retention is a setting of the edge: what it let in stays in, also when the setting changes
+    bytes_max=EVENT_BYTES_MAX + _LOG_GRACE_BYTES,
+)
 RECORDED = EventLimits(None, None, None)
 IN_CASES = EventLimits(None, None, None, id_required=False)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.errors import EventRejected
-from rules.events import Event, EventLimits, in_the_log
+from rules.events import Event
 from rules.limits import EVENT_AGE_MS_MAX, EVENT_BYTES_MAX, EVENT_DEPTH_MAX, EVENT_FUTURE_MS_MAX
 from rules.records import (
     BodyUnreadable,
@@ -152,12 +152,9 @@ def test_what_the_edge_let_in_is_not_refused_for_a_little_delay_on_the_way(away_
         assert decode_record(encode_event(taken), NOW + delay_ms) == taken
 
 
-def test_a_retention_of_ones_own_holds_in_the_log_too() -> None:
-    limits = in_the_log(EventLimits(age_ms=100 * EVENT_AGE_MS_MAX))
+def test_the_log_does_not_ask_for_an_events_age_again() -> None:
     old = decode_line(b'{"id":"a","type":"t","customer_id":"c","ts":"1990-01-01T00:00:00Z"}')[0]
-    assert decode_record(encode_event(old), NOW, limits) == old
-    with pytest.raises(EventRejected, match="older than the retention"):
-        decode_record(encode_event(old), NOW)
+    assert decode_record(encode_event(old), NOW) == old
 
 
 def test_a_record_without_time_happened_when_the_log_stamped_it() -> None:
