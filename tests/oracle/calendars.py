@@ -30,10 +30,13 @@ class Unreachable(Exception):
 
 def length(duration: Duration) -> tuple[int, int]:
     """(milliseconds, months) of a duration, read from the author's text where there is one."""
-    if not duration.text:
-        return duration.ms, duration.months
-    match = re.fullmatch(r"(\d+)(s|m|h|d|w|mo|y)", duration.text)
-    assert match is not None, duration.text
+    return _length(duration.text) if duration.text else (duration.ms, duration.months)
+
+
+@cache
+def _length(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)(s|m|h|d|w|mo|y)", text)
+    assert match is not None, text
     count, unit = int(match[1]), match[2]
     if unit in _UNITS:
         return count * _UNITS[unit], 0
@@ -66,14 +69,16 @@ def _offset(ms: int, tz: str) -> int:
     return (local(ms, tz) - _ZERO) // timedelta(milliseconds=1) - ms
 
 
-@cache
 def shift(ms: int, duration: Duration, tz: str, sign: int = 1) -> int:
     """The instant `duration` after (or before) another. Raises Unreachable beyond the calendar."""
     exact, months = length(duration)
-    if not months:
-        return ms + sign * exact
+    return _shift_months(ms, sign * months, tz) if months else ms + sign * exact
+
+
+@cache
+def _shift_months(ms: int, months: int, tz: str) -> int:
     wall = local(ms, tz)
-    year, month0 = divmod(wall.year * 12 + wall.month - 1 + sign * months, 12)
+    year, month0 = divmod(wall.year * 12 + wall.month - 1 + months, 12)
     if not 2 <= year <= 9998:
         raise Unreachable
     day = min(wall.day, monthrange(year, month0 + 1)[1])

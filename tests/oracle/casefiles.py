@@ -59,7 +59,10 @@ def instant(text: str) -> int:
 
 def load(path: Path) -> Iterator[Case]:
     raw = yaml.load(path.read_text(), Core)
-    segments = [parse_document(document) for document in raw["segments"]]
+    named = [
+        yaml.load((path.parent / each).read_text(), Core) if isinstance(each, str) else each for each in raw["segments"]
+    ]
+    segments = [parse_document(document) for document in named]
     for case in raw["cases"]:
         log = [_record(event, line) for line, event in enumerate(case["events"])]
         until = instant(case["until"]) if "until" in case else None

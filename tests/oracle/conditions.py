@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol, assert_never
 
@@ -56,6 +56,14 @@ class World:
     attributes: Mapping[str, Any]
     tags: frozenset[str]
     since: Mapping[str, int]  # the segments the customer is announced to be in, and from when
+    passed: dict[tuple[int, int], bool] = field(default_factory=dict)  # by node and event: known from another instant
+
+    def passes(self, node: EventNode, event: EventLike) -> bool:
+        """Whether an event passes a node's filters, which is the same at every instant."""
+        key = id(node), id(event)
+        if key not in self.passed:
+            self.passed[key] = values.passes(event.properties, node.where, node.items)
+        return self.passed[key]
 
 
 def world(now: int, customer_id: str, events: Sequence[EventLike], since: Mapping[str, int]) -> World:
@@ -150,7 +158,7 @@ def counting(node: EventNode, seen: World, tz: str) -> list[EventLike]:
         for event in seen.events
         if event.type in node.events
         and in_window(node.window, event.ts, seen.now, tz)
-        and values.passes(event.properties, node.where, node.items)
+        and seen.passes(node, event)
         and (node.follow is None or _follows(node.follow, event, seen, tz))
     ]
 

@@ -69,6 +69,7 @@ class Customer:
     settled: int = 0  # every instant before this one has been judged
     changes: list[Change] = field(default_factory=list)
     judged: list[int] = field(default_factory=list)
+    passed: dict[tuple[int, int], bool] = field(default_factory=dict)
     paused: frozenset[str] = frozenset()
     forgotten: dict[str, int] = field(default_factory=dict)  # deleted segments: how many events had been read
 
@@ -88,6 +89,7 @@ class Customer:
         """A definition takes effect: everyone is judged once, and watched at the instants the new documents make."""
         self.pass_time(clock)
         self.segments, self.instants, self.paused = segments, instants, paused
+        self.passed.clear()
         for event in self.events:
             self._await(instants.of_event(event, self.until))
         for stay in self.stays.values():
@@ -129,7 +131,7 @@ class Customer:
     def judge(self, now: int, reason: EventLike | Edit | None) -> None:
         """Every segment, once, at `now`; because of a record, or of the clock (None)."""
         self.judged.append(now)
-        seen = world(now, self.id, self.events, {})
+        seen = replace(world(now, self.id, self.events, {}), passed=self.passed)
         edited = reason.segment if isinstance(reason, Edit) else ""
         if isinstance(reason, Edit) and reason.document is None:
             self._announce(edited, False, now, reason)

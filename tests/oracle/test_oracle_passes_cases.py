@@ -9,7 +9,11 @@ import pytest
 from tests.oracle import Change, Oracle
 from tests.oracle.casefiles import Case, instant, load
 
-FILES = sorted((Path(__file__).parents[1] / "cases").glob("*.cases.yaml"))
+ROOT = Path(__file__).parents[2]
+FILES = [
+    *sorted((ROOT / "tests" / "cases").glob("*.cases.yaml")),
+    *sorted((ROOT / "rules" / "library").glob("*.cases.yaml")),
+]
 CASES = [pytest.param(case, id=f"{path.name.split('.')[0]}: {case.name}") for path in FILES for case in load(path)]
 
 

@@ -51,7 +51,7 @@ STAGES = (
 @cache
 def duration(text: str) -> Duration:
     """A duration as the oracle reads it from its text."""
-    return Duration(text=text)
+    return Duration(*calendars.length(Duration(text=text)), text=text)
 
 
 @dataclass(frozen=True)
