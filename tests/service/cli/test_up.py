@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from consumers.embedded import Embedded
 from service.cli.running import CannotStart, address, is_loopback, listening, refuse_open_door, settings_from
 from tests.service.cli.conftest import Run, running
 
@@ -155,3 +156,18 @@ def test_addresses_of_both_families_are_written_as_browsers_want_them() -> None:
     if socket.has_ipv6:
         with listening("::1", 0) as bound:
             assert address(bound) == f"http://[::1]:{bound.getsockname()[1]}"
+
+
+def test_api_and_evaluator_share_a_store_as_processes_of_their_own(tmp_path: Path, write: Write) -> None:
+    with Embedded(tmp_path / "store") as store:
+        env = {"REDIS_URL": store.url, "SEGMENTD_PARTITIONS": "2"}
+        with running("evaluator", env=env) as evaluator, running("api", "--port", 0, env=env) as api:
+            url = api.wait_for(r"segmentd api at (http://\S+)")
+            evaluator.wait_for("segmentd evaluator runs")
+            httpx2.put(f"{url}/v1/segments/buyers", content=BUYERS, headers={"Content-Type": "application/yaml"})
+            event = {"id": "1", "type": "purchase", "customer_id": "ana"}
+            answer = httpx2.post(f"{url}/v1/events", json=event, headers={"Prefer": "wait=30"}, timeout=40)
+            assert answer.json() == {"accepted": 1, "rejected": [], "applied": True}
+            assert httpx2.get(f"{url}/v1/customers/ana/segments").json()["segments"][0]["segment"] == "buyers"
+            assert api.end() == 0
+            assert evaluator.end() == 0
