@@ -34,6 +34,7 @@ _IDLE_MS_MAX = 1_000  # asleep at most so long, for the reports
 _REPORT_S = 2.0
 _TRIM_S = 30.0
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_QUIET_RATE = 1.0  # records a second; below, nobody waits for a chunk of what is due
 _TICK_AGAIN_S = 1.0  # a tick that has not come back by then is written again
 
 
@@ -206,12 +207,13 @@ class Evaluator:
 
     async def _chore(self) -> None:
         """One chunk of what is due, each partition in its turn: the next records wait no longer than that."""
+        milliseconds = self.settings.drain_idle_ms if self._rate < _QUIET_RATE else self.settings.drain_ms
         count = len(self._partitions)
         for offset in range(count):
             partition = self._partitions[(self._turn + offset) % count]
             if partition.busy:
                 self._turn = partition.number + 1
-                await partition.chore()
+                await partition.chore(milliseconds)
                 return
 
     # -- reports ------------------------------------------------------------------------------------------------------
@@ -237,4 +239,6 @@ class Evaluator:
             self._trimmed = now
             behind = {p.number: p.trim_behind for p in self._partitions}
             await self._log.trim({number: at for number, at in behind.items() if at is not None})
+            for partition in self._partitions:
+                await partition.trim_feed(self.settings.feed_transitions_max // len(self._partitions))
         self.metrics.step_seconds("report", time.perf_counter() - began)

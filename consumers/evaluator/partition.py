@@ -17,7 +17,7 @@ from consumers.evaluator.hot import HotProfiles
 from consumers.evaluator.metrics import Metrics
 from consumers.evaluator.settings import Settings
 from consumers.log.port import Log, Offset, Record
-from consumers.state.commit import Commit, Committed, Meta, apply, release, show, take_over
+from consumers.state.commit import Commit, Committed, Meta, apply, release, show, take_over, trim_out
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
 from rules.errors import EventRejected, Unavailable
@@ -82,6 +82,11 @@ class Partition:
     async def alive(self) -> None:
         """Say that the owner is alive; raises Reload when it is not the owner any more."""
         await show(self._store, self.keys, self.number, self._meta.epoch, None)
+
+    async def trim_feed(self, transitions_max: int) -> None:
+        """Keep so many transitions for subscribers to resume from."""
+        if self._meta.numbered > transitions_max:
+            await trim_out(self._store, self.keys, self._meta.numbered - transitions_max + 1)
 
     async def release(self) -> None:
         await release(self._store, self.keys, self._meta.epoch)
@@ -201,33 +206,34 @@ class Partition:
         collection = self._editions.collecting
         return collection is not None and (self._collecting is None or not self._collecting.announced)
 
-    async def chore(self) -> None:
+    async def chore(self, milliseconds_max: int | None = None) -> None:
         """One bounded chunk: due timers first; then the sweep of a new edition and a collection, in turn."""
         self._turn += 1
+        milliseconds = self._settings.drain_ms if milliseconds_max is None else milliseconds_max
         if self._timers_due:
-            await self._settle_some(("ZRANGE", self.keys.timers, "-inf", f"({self._meta.clock}"))
+            await self._settle_some(self.keys.timers, self._meta.clock, milliseconds)
         elif self._editions.unsettled and (self._turn % 2 or not self._collection_waits):
-            await self._sweep()
+            await self._sweep(milliseconds)
         elif self._collection_waits:
             await self._collect()
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, milliseconds: int) -> None:
         """Judge some of those whom the newest edition has not judged yet; when there is nobody, it is settled."""
-        newest = self._editions.state.newest
-        if await self._settle_some(("ZRANGE", self.keys.judged, "-inf", f"({newest}")):
+        if await self._settle_some(self.keys.judged, self._editions.state.newest, milliseconds):
             return
         self._editions.settled()
         await self._commit(draft := Draft(), self._draft_commit(draft))
 
-    async def _settle_some(self, query: tuple[str, str, str, str]) -> int:
-        """Bring some customers of an index to the clock and the newest edition; how many there were."""
-        found = await self._store.call(*query, "BYSCORE", "LIMIT", 0, self._settings.drain_customers_max)
+    async def _settle_some(self, index: str, below: int, milliseconds: int) -> int:
+        """Bring some customers whom an index has below a score to the clock and the newest edition; how many."""
+        limit = self._settings.drain_customers_max
+        found = await self._store.call("ZRANGE", index, "-inf", f"({below}", "BYSCORE", "LIMIT", 0, limit)
         customer_ids = [customer.decode() for customer in found]
         if not customer_ids:
             return 0
         await self._load(dict.fromkeys(customer_ids))
         draft, plan, clock = Draft(), self._editions.plan, self._meta.clock
-        until = time.perf_counter() + self._settings.drain_ms / 1000
+        until = time.perf_counter() + milliseconds / 1000
         for customer_id in customer_ids:
             kept = self._hot.get(customer_id)
             draft.touch(customer_id, kept)

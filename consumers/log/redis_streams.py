@@ -23,7 +23,7 @@ class Retention(msgspec.Struct, frozen=True):
     """What the log keeps (on the embedded default it lies in memory as well as on disk)."""
 
     ms: int = 30 * 86_400_000
-    records_max: int = 1_000_000  # a partition
+    records_max: int = 500_000  # a partition: some 150 MB of the server's memory
 
 
 class RedisLog:
@@ -37,7 +37,11 @@ class RedisLog:
         self._partition_of_stream = {key.encode(): p for p, key in enumerate(self._streams)}
 
     async def prepare(self) -> None:
-        """Record the number of partitions, or raise ValueError where the store was made with another."""
+        """Record the number of partitions. ValueError: the store was made with another, or keeps nothing on disk."""
+        try:
+            await self._store.call("WAITAOF", 1, 0, 1)
+        except ResponseError as error:
+            raise ValueError(f"the server must keep an append-only file (appendonly yes): {error}") from error
         await self._store.call("SET", PARTITIONS, self.partitions, "NX")
         recorded = int(await self._store.call("GET", PARTITIONS))
         if recorded != self.partitions:

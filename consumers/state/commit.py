@@ -11,12 +11,13 @@ from consumers.state.keys import SHOWN_CHANNEL, PartitionKeys
 from consumers.state.store import Argument, Run, Script, Store
 from rules.errors import SegmentdError
 
-OUTBOX_ENTRIES_MAX = 200_000
-"""Commits with transitions that the feed keeps. On the embedded default the outbox is the topic, so this is how far
-back a subscriber may resume; a commit under load carries hundreds of transitions, an idle one a single one."""
+OUTBOX_ENTRIES_MAX = 1_000_000
+"""Commits with transitions that the feed keeps at most; what bounds its size is `trim_out`, by transitions."""
 DEAD_LETTERS_MAX = 100_000
 
-_COMMIT, _TAKEOVER, _SHOW, _RELEASE = (Script(name) for name in ("commit", "takeover", "show", "release"))
+_COMMIT, _TAKEOVER, _SHOW, _RELEASE, _TRIM_OUT = (
+    Script(name) for name in ("commit", "takeover", "show", "release", "trim_out")
+)
 
 
 class Reload(SegmentdError):
@@ -178,3 +179,8 @@ async def show(store: Store, keys: PartitionKeys, partition: int, epoch: int, co
 async def release(store: Store, keys: PartitionKeys, epoch: int) -> None:
     """Give the partition back, if it is still ours."""
     await store.run(_RELEASE, [keys.meta], [epoch])
+
+
+async def trim_out(store: Store, keys: PartitionKeys, oldest_number: int) -> None:
+    """Let go of transitions before `oldest_number` (a whole commit at a time). Readers further back are told."""
+    await store.run(_TRIM_OUT, [keys.out], [oldest_number])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -59,14 +59,16 @@ class Store:
     @classmethod
     def connect(cls, url: str, connections_max: int = 64) -> Store:
         """A store at `redis://…`, `rediss://…` or `unix:///path`; connects on first use."""
-        client = Redis.from_url(
+        pool = BlockingConnectionPool.from_url(  # who finds all of them taken waits for one
             url,
             protocol=2,
             max_connections=connections_max,
+            timeout=ANSWER_TIMEOUT_S,
             socket_timeout=ANSWER_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
+        client = Redis.from_pool(pool)
         client.response_callbacks.clear()  # replies as the server sent them, at no cost
         return cls(client)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumers.state.commit import Commit, apply, show, take_over
+from consumers.state.commit import Commit, apply, show, take_over, trim_out
 from consumers.state.cursors import CursorInvalid
 from consumers.state.feed import Feed, PositionInvalid, PositionLost
 from consumers.state.keys import PartitionKeys
@@ -140,6 +140,23 @@ async def test_a_position_whose_sequel_is_gone_is_told(store: Store, writer: Wri
     with pytest.raises(PositionLost):
         await feed.read(start)
     assert await everything(feed, await feed.oldest()) == [b"a3", b"a4"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "first"), [(1, b"0.0"), (6, b"1.0"), (7, b"1.0"), (10, b"1.0"), (11, b"2.0"), (500, b"99.0")]
+)
+async def test_the_outbox_keeps_whole_commits_from_the_transition_asked(
+    store: Store, writer: Writer, keep: int, first: bytes
+) -> None:
+    for n in range(100):
+        await writer.commit(0, *(b"%d.%d" % (n, place) for place in range(5)))
+        await writer.commit(0)
+    await trim_out(store, KEYS[0], keep)
+    feed = Feed(store, 2)
+    kept = await everything(feed, await feed.oldest())
+    assert kept[0] == first
+    assert kept[-1] == b"99.4"
+    await trim_out(store, KEYS[1], keep)
 
 
 # -- members ----------------------------------------------------------------------------------------------------------
