@@ -14,6 +14,9 @@ from rules.plan import Plan
 from rules.profile import Profile
 from rules.recent import seen
 
+_STILL = 1
+"""What runs out at the very instant (ms) of the activation is seen the moment before it, and must be there still."""
+
 
 class Collector:
     """Collects series for `feature_keys` of a plan. Feed it the log from its start, in order, up to (not including)
@@ -26,6 +29,7 @@ class Collector:
         self._keys = frozenset(feature_keys)
         self._series: dict[str, dict[int, Series]] = {}
         self._recent: dict[str, bytes] = {}
+        self._waiting: dict[str, list[Event]] = {}
 
     def add(self, event: Event, clock: int) -> None:
         """One record and the partition's clock (ms) after reading it."""
@@ -34,9 +38,18 @@ class Collector:
             if recent is None:
                 return
             self._recent[event.customer_id] = recent
+        for waited in self._waiting.pop(event.customer_id, ()) if self._waiting else ():
+            self._hold_or_fold(waited, clock)
+        self._hold_or_fold(event, clock)
+
+    def _hold_or_fold(self, event: Event, clock: int) -> None:
+        if event.ts > clock and event.ts >= self._at:
+            # Folded live, unless a record of the same customer is judged at its very instant before the definition.
+            self._waiting.setdefault(event.customer_id, []).append(event)
+            return
         index = self._plan.by_type.get(event.type)
-        if index is None or (event.ts > clock and event.ts >= self._at):
-            return  # nobody asks, or it still waited for its time at the definition and is folded live then
+        if index is None:
+            return
         features = list(index.plain)
         for read, table in index.by_value:
             value = read(event.properties)
@@ -46,7 +59,7 @@ class Collector:
             if feature.key in self._keys and (feature.accepts is None or feature.accepts(event.properties)):
                 series = self._series.setdefault(event.customer_id, {}).setdefault(feature.key, Series())
                 # Folded as of its own time if that is still to come: it is over by the time anybody is judged by it.
-                feature.add(series, event, max(clock, event.ts))
+                feature.add(series, event, max(clock, event.ts) - _STILL)
 
     def customers(self) -> Iterator[str]:
         """Those who have something to merge, in order of id."""
@@ -57,4 +70,4 @@ class Collector:
         for key, older in self._series.pop(profile.customer_id, {}).items():
             feature = plan.features[key]
             series = profile.features.setdefault(key, Series())
-            feature.merge(series, older, now)
+            feature.merge(series, older, now - _STILL)

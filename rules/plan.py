@@ -131,7 +131,7 @@ def compile_plan(
         plan.parsed[definition.segment] = document
         segment = SegmentPlan(document, definition.version, definition.state == "paused")
         plan.segments[segment.id] = segment
-        segment.enter = None if document.enter is None else builder.tree(document.enter, document.timezone)
+        segment.enter = None if document.enter is None else builder.enter(document.enter, document.timezone)
         segment.exit = None if document.exit is None else builder.tree(document.exit, document.timezone)
     builder.finish()
     plan.features, plan.slots = dict(builder.features), builder.slots
@@ -159,6 +159,8 @@ def _collect(plan: Plan, definitions: Iterable[Definition], previous: Plan | Non
     for key in missing:
         feature = builder.features[key]
         feature.key, feature.slots = key ^ SHADOW, []
+        if (have := plan.features.get(key)) is not None:  # it will take the other's place
+            feature.keep, feature.totals = max(feature.keep, have.keep), feature.totals or have.totals
         plan.features[feature.key] = feature
     _index(plan, ((key ^ SHADOW, types, equal) for key, types, equal in builder.found_by() if key in missing))
 
@@ -221,7 +223,7 @@ def _connect(plan: Plan) -> None:
             segment.exit_holds = render(segment.exit)
     for slot, found in zip(plan.slots, marks, strict=True):
         slot.concerns = {mark: Concern(places.items()) for mark, places in found.items()}
-    plan.layout = identity((plan.edition, [slot.describe() for slot in plan.slots]))
+    plan.layout = identity((plan.edition, [[slot.describe(), slot.gate, slot.opens] for slot in plan.slots]))
 
 
 def _index(plan: Plan, found_by: Iterable[tuple[int, frozenset[str], Equal | None]]) -> None:
