@@ -21,7 +21,7 @@ from consumers.log.redis_streams import RedisLog, Retention
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Argument, Store
 
-PARTITIONS = 16
+PARTITIONS = 4
 _LOAD_RECORDS = 5_000
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _RETENTION = Retention(ms=10 * 365 * 86_400_000, records_max=10_000_000)  # every pass reads the log from its start

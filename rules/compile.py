@@ -45,7 +45,7 @@ from rules.slots import (
     TagSlot,
     number_slot,
 )
-from rules.tree import Branch, Leaf, Tree, share
+from rules.tree import Branch, Leaf, Tree, least_level, share
 from rules.windows import ALL, Calendar, Ever, compile_window
 
 FAMILIES = {"count": "instants", "since_first": "instants", "since_last": "instants", "distinct": "distinct"}
@@ -68,7 +68,8 @@ class _FeatureAsked:
 class _SlotAsked:
     """One slot and the leaves that ask something of it, with their comparisons and time zones.
 
-    `numeric`: it compares numbers with thresholds, in units of 1/`scale`, which are `whole`.
+    `numeric`: it compares numbers with thresholds, in units of 1/`scale`, which are `whole`. `gates`: the leaves of
+    which each must hold before the one it stands beside is of any interest.
     """
 
     make: Callable[[int, Levels], Slot]
@@ -76,6 +77,7 @@ class _SlotAsked:
     scale: int = 1
     whole: bool = True
     leaves: list[tuple[Leaf, Comparison | None, str]] = field(default_factory=list)
+    gates: list[Leaf] = field(default_factory=list)
 
 
 class Builder:
@@ -87,20 +89,35 @@ class Builder:
         self._features: dict[int, _FeatureAsked] = {}
         self._slots: dict[Any, _SlotAsked] = {}
 
-    def tree(self, node: Condition, tz: str) -> Tree:
+    def enter(self, node: Condition, tz: str) -> Tree:
+        """What must hold to enter. Of `all: [...]` with a count that only grows, the rest sleeps until that holds."""
+        gate = next((child for child in node.of if _only_grows(child)), None) if isinstance(node, All) else None
+        if gate is None or not isinstance(node, All):
+            return self.tree(node, tz)
+        leaf = self.tree(gate, tz)
+        assert isinstance(leaf, Leaf)
+        opens = (self._slot(gate, tz)[0], leaf)
+        return Branch("all", node.at, tuple(leaf if each is gate else self.tree(each, tz, opens) for each in node.of))
+
+    def tree(self, node: Condition, tz: str, gate: tuple[Any, Leaf] | None = None) -> Tree:
+        """`gate`: the key of a slot and its leaf; while that does not hold, nobody asks about this condition."""
         if isinstance(node, All | AnyOf | NoneOf):
             kind = {All: "all", AnyOf: "any", NoneOf: "none"}[type(node)]
-            return Branch(kind, node.at, tuple(self.tree(child, tz) for child in node.of))
+            return Branch(kind, node.at, tuple(self.tree(child, tz, gate) for child in node.of))
         if isinstance(node, Not):
-            return Branch("not", node.at, (self.tree(node.of, tz),))
+            return Branch("not", node.at, (self.tree(node.of, tz, gate),))
         if isinstance(node, AtLeast):
-            return Branch("at_least", node.at, tuple(self.tree(child, tz) for child in node.of), node.n)
+            return Branch("at_least", node.at, tuple(self.tree(child, tz, gate) for child in node.of), node.n)
         if isinstance(node, SampleNode):
             return Leaf(node, sample=share(node))
         leaf = Leaf(node)
         key, asked = self._slot(node, tz)
+        gated = gate is not None and isinstance(node, EventNode) and _wakes(node)
+        asked = self._slots.setdefault((key, gate[0]) if gate is not None and gated else key, asked)
+        if gate is not None and gated:
+            asked.gates.append(gate[1])
         comparison = node.measure.comparison if isinstance(node, EventNode) else getattr(node, "comparison", None)
-        self._slots.setdefault(key, asked).leaves.append((leaf, comparison, tz))
+        asked.leaves.append((leaf, comparison, tz))
         return leaf
 
     def collect(self, document: Segment) -> None:
@@ -117,6 +134,9 @@ class Builder:
             self.slots.append(slot)
             for feature_key in slot.feature_keys():
                 self.features[feature_key].slots.append(slot)
+        for slot, slot_asked in zip(self.slots, self._slots.values(), strict=True):
+            if slot_asked.gates:
+                _close(slot, slot_asked.gates)
 
     def found_by(self) -> Iterator[tuple[int, frozenset[str], Equal | None]]:
         """Each feature's key, the event types that may touch it, and the equality it can be looked up by."""
@@ -177,6 +197,30 @@ class Builder:
         else:
             asked.keep = max(asked.keep, window.span())
         return key
+
+
+def _only_grows(node: Condition) -> bool:
+    """Whether it is a count of all events ever that has to reach something: once it holds, it holds for ever."""
+    if not isinstance(node, EventNode) or node.follow is not None or node.window.kind != "ever":
+        return False
+    comparison = node.measure.comparison
+    if node.measure.kind != "count" or comparison is None or len(comparison.tests) != 1:
+        return False
+    operand: Any = comparison.tests[0].operand
+    return (comparison.tests[0].op == "gte" and operand > 0) or (comparison.tests[0].op == "gt" and operand >= 0)
+
+
+def _wakes(node: EventNode) -> bool:
+    """Whether the clock alone may change it, so that it is worth letting it sleep."""
+    return node.window.kind != "ever" or node.measure.kind.startswith("since")
+
+
+def _close(slot: Slot, gates: list[Leaf]) -> None:
+    """Lets a slot sleep until the first of its gates holds."""
+    gate, levels = gates[0].slot, [least_level(leaf) for leaf in gates]
+    assert gate is not None, "slots are made before gates are closed"
+    slot.gate, slot.opens = gate.index, min(level for level in levels if level is not None)
+    gate.gated = (*gate.gated, slot)
 
 
 def _types(node: EventNode) -> frozenset[str]:

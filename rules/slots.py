@@ -24,9 +24,16 @@ from rules.windows import Rolling
 
 
 class Slot:
-    """`default`: the level of a customer who has nothing here. `concerns`: by step (the level below) or bit."""
+    """`default`: the level of a customer who has nothing here. `concerns`: by step (the level below) or bit.
+
+    A slot with a `gate` (the index of another, which only grows) sleeps below its level `opens`: whoever asks this one
+    asks that one too. Its level and wake mean nothing until then. `gated`: those that this one wakes.
+    """
 
     default = 0
+    gate = -1
+    opens = 0
+    gated: tuple[Slot, ...] = ()
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -62,6 +69,9 @@ class Slot:
             else:
                 profile.levels[index] = level
             moved.extend(self.concerned(old, level))
+            for slot in self.gated:
+                if old < slot.opens <= level:
+                    slot.refresh(profile, now, moved)
         if wake < NEVER:
             profile.wakes[index] = wake
             if wake < profile.wake:

@@ -66,13 +66,13 @@ def guard_of(tree: Tree, moved: Slot) -> Guard | None:
         return None
     for child in tree.of:
         if isinstance(child, Leaf) and isinstance(child.slot, NumberSlot) and child.slot is not moved:
-            least = _least(child)
+            least = least_level(child)
             if least is not None and child.slot.default < least:
                 return child.slot.index, child.slot.default, least
     return None
 
 
-def _least(leaf: Leaf) -> int | None:
+def least_level(leaf: Leaf) -> int | None:
     """The level from which on a number leaf holds, if it does so on every higher one."""
     first = leaf.truths.index(True) if True in leaf.truths else len(leaf.truths)
     return first - 1 if all(leaf.truths[first:]) else None
@@ -122,7 +122,7 @@ def _render_leaf(leaf: Leaf, names: dict[str, object]) -> str:
     level = f"p.levels.get({leaf.slot.index}, {leaf.slot.default})"
     if not isinstance(leaf.slot, NumberSlot):
         return f"({level} >> {leaf.bit} & 1 == 1)"
-    least = _least(leaf)
+    least = least_level(leaf)
     if least is not None:
         return f"({level} >= {least})"
     name = f"t{len(names)}"
