@@ -54,24 +54,37 @@ def items_of(properties: Properties) -> list[Properties]:
 
 
 def accepts_item(filters: tuple[Filter, ...]) -> Accepts:
-    tests = [(item_reader(each.path), predicate(each.comparison)) for each in filters]
-    return lambda item: all(holds(read(item)) for read, holds in tests)
+    """Whether one item passes all filters. Orders have dozens of items: each test is one plain call."""
+    tests = [_passes(item_reader(each.path), predicate(each.comparison)) for each in filters]
+    return all_of(tests)
+
+
+def _passes(read: Reader, holds: Predicate) -> Accepts:
+    return lambda properties: holds(read(properties))
 
 
 def accepts(where: tuple[Filter, ...], items: tuple[Filter, ...]) -> Accepts | None:
     """Whether an event passes `where` and has one item that passes all of `items`; None where nothing is asked."""
     tests = [_where(each) for each in where]
     if items:
-        matches = accepts_item(items)
-        tests.append(lambda properties: any(matches(item) for item in items_of(properties)))
+        tests.append(_any_passes(accepts_item(items)))
     return all_of(tests) if tests else None
+
+
+def _any_passes(matches: Accepts) -> Accepts:
+    def some(properties: Properties) -> bool:
+        for item in items_of(properties):  # noqa: SIM110 - a generator costs as much again
+            if matches(item):
+                return True
+        return False
+
+    return some
 
 
 def _where(each: Filter) -> Predicate:
     if each.path.startswith(ITEMS):
         return _any_item(each.path[len(ITEMS) :], each.comparison)
-    read, holds = reader(each.path), predicate(each.comparison)
-    return lambda properties: holds(read(properties))
+    return _passes(reader(each.path), predicate(each.comparison))
 
 
 def _any_item(path: str, comparison: Comparison) -> Predicate:
