@@ -103,13 +103,13 @@ class Teller:
     def chapter(self, number: int, chapter: Chapter) -> None:
         """Each edit comes some odd milliseconds after the clock, where nothing is due: then its cause is plain."""
         partition, definition = self.partition, chapter.definition
-        partition.clock += 7 + 10 * number
+        partition.clock += 113 + 10 * number
         self.entries.append((None, partition.clock))
         lag = 0
         if definition.state != "deleted" and missing_features(partition.plan, definition):
             lag = chapter.lag
             self._collect(definition, chapter.log[:lag])
-            partition.clock += 3
+            partition.clock += 337
         self._adopt(definition, chapter.sweep)
         self.events(chapter.log[lag:])
 

@@ -29,6 +29,8 @@ def run(partition: Partition, log: Log, until: int, between: Callable[[Partition
         if between is not None:
             between(partition)
     found += partition.run_to(until)
+    times = [change.time for change in found]
+    assert times == sorted(times), "changes are told in order of time"
     return Outcome(in_order(found), members(partition))
 
 
