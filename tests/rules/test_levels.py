@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.language.documents import Comparison, Duration, Test
@@ -40,6 +40,7 @@ def holds(comparison: Comparison, value: Fraction) -> bool:
     return True
 
 
+@settings(max_examples=100)
 @given(st.lists(comparisons, min_size=1, max_size=4), st.integers(-7, 200), st.sampled_from([1, 10]))
 def test_whole_values_compare_as_numbers_do(asked: list[Comparison], value: int, scale: int) -> None:
     levels = Levels([each for comparison in asked for each in thresholds_of(comparison, scale)], whole=True)
@@ -48,6 +49,7 @@ def test_whole_values_compare_as_numbers_do(asked: list[Comparison], value: int,
         assert levels.truths(comparison, scale)[levels.of(value) + 1] == holds(comparison, Fraction(value, scale))
 
 
+@settings(max_examples=100)
 @given(st.lists(comparisons, min_size=1, max_size=4), st.fractions(-6, 120, max_denominator=30))
 def test_fractions_compare_as_numbers_do(asked: list[Comparison], value: Fraction) -> None:
     levels = Levels([each for comparison in asked for each in thresholds_of(comparison, 1)], whole=False)
@@ -56,6 +58,7 @@ def test_fractions_compare_as_numbers_do(asked: list[Comparison], value: Fractio
         assert levels.truths(comparison, 1)[levels.of(value) + 1] == holds(comparison, value)
 
 
+@settings(max_examples=100)
 @given(st.lists(comparisons, min_size=1, max_size=4), st.booleans())
 def test_no_value_is_a_level_of_its_own_on_which_nothing_holds(asked: list[Comparison], whole: bool) -> None:
     levels = Levels([each for comparison in asked for each in thresholds_of(comparison, 1)], whole)

@@ -334,7 +334,7 @@ def lived(story: list[Event | Definition | int], eager: bool) -> Customer:
 def test_customers_settled_late_make_the_same_transitions_as_those_settled_at_once() -> None:
     """Byte for byte, whatever was edited, paused, deleted and made again in between."""
     changes, causes = 0, set()
-    for seed in range(250):
+    for seed in range(130):
         story = random_story(seed)
         eager, late = lived(story, True), lived(story, False)
         assert [render(change) for change in late.found] == [render(change) for change in eager.found], (
@@ -345,12 +345,12 @@ def test_customers_settled_late_make_the_same_transitions_as_those_settled_at_on
         assert state(late.profile) == state(eager.profile), seed
         changes += len(eager.found)
         causes |= {change.cause for change in eager.found}
-    assert changes > 500
+    assert changes > 250
     assert causes == {"event", "clock", "definition", "manual"}
 
 
 def test_sequences_have_no_gap_and_times_do_not_run_back_whatever_is_edited() -> None:
-    for seed in range(250):
+    for seed in range(130):
         customer = lived(random_story(seed), False)
         assert [change.time for change in customer.found] == sorted(change.time for change in customer.found)
         for name in NAMES:
