@@ -123,39 +123,51 @@ class Editions:
             self.state.base = {name: each for name, each in merged.items() if each.state != "deleted"}
             self.state.edition, self.state.at, self.state.stages = self.state.newest + 1, clock, []
             self._plan = None
-            self._note(definitions, None)
+            self._note(definitions)
         elif any(missing_features(self.plan, each) for each in definitions if each.state != "deleted"):
             self.state.collecting = Collection(definitions, until=offset, at=clock)
             self._plan = with_collecting(self.plan, definitions)
         else:
-            self._adopt(definitions, clock, None)
+            self._adopt(definitions, clock)
 
     def _activate(self, clock: int, offset: Offset, customers: int) -> None:
         """What was collected comes into force, and what queued behind it has its turn."""
-        collection, self.state.collecting = self.state.collecting, None
+        collection = self.state.collecting
         assert collection is not None, "only a collection under way can end"
-        self._adopt(collection.definitions, clock, collection.first_ms)
+        if collection.first_ms is not None:
+            collected = (missing_features(self.plan, each) for each in collection.definitions)
+            self.state.history |= {key: collection.first_ms for keys in collected for key in keys}
+        self.state.collecting = None
+        self._adopt(collection.definitions, clock)
         queued, self.state.queued = self.state.queued, []
         self._dirty = True
         if queued:
             self._take(queued, clock, offset, customers)
 
-    def _adopt(self, definitions: list[Definition], clock: int, history_from: int | None) -> None:
+    def _adopt(self, definitions: list[Definition], clock: int) -> None:
         edition = self.state.newest + 1
         merged = self.state.in_force() | by_segment(definitions)
         changed = frozenset(each.segment for each in definitions)
         self._plan = compile_plan(merged.values(), edition, clock, self.plan, changed)
         self.state.stages = [*self.state.stages, Stage(edition, clock, definitions)]
-        self._note(definitions, history_from)
+        self._note(definitions)
 
-    def _note(self, definitions: Iterable[Definition], history_from: int | None) -> None:
+    def _note(self, definitions: Iterable[Definition]) -> None:
+        """Remember each as it now stands, and from when on all that it asks has been counted."""
         notes = dict(self.state.notes)
         for each in definitions:
-            before = notes.get(each.segment)
-            kept = before.history_from if before is not None and before.state != "deleted" else None
-            since = history_from if kept is None else kept if history_from is None else max(kept, history_from)
+            asked = _features(each) if self.state.history and each.state != "deleted" else frozenset[int]()
+            since = max((self.state.history[key] for key in asked if key in self.state.history), default=None)
             notes[each.segment] = Note(each.version, each.state, self.state.newest, since)
         self.state.notes = notes
+
+
+_NOTHING = compile_plan(())
+
+
+def _features(definition: Definition) -> frozenset[int]:
+    """The keys of all that a definition asks, as `missing_features` gives them."""
+    return missing_features(_NOTHING, definition)
 
 
 def _check(definition: Definition) -> None:

@@ -26,6 +26,7 @@ from rules.records import DefinitionRecord, Tick, decode_record, encode_definiti
 from rules.step import step
 
 _COMMIT_PAUSES_S = (0.05, 0.5)  # before the commit is sent again; then the partition is loaded anew
+_SLICE = 500  # records, after which others of this process (HTTP) have their turn
 Item = Event | Tick | DefinitionRecord | EventRejected
 
 
@@ -95,7 +96,7 @@ class Partition:
 
     async def take(self, records: Sequence[Record]) -> None:
         """Records of this partition, in log order, from its position on. Cut anywhere, they give the same."""
-        items = [_decode(record) for record in records]
+        items = await self._decode(records)
         begin = 0
         for at, item in enumerate(items):
             if isinstance(item, DefinitionRecord) and self._ends_collection(item, items[begin:at]):
@@ -105,12 +106,21 @@ class Partition:
                 begin = at
         await self._batch(records[begin:], items[begin:])
 
+    async def _decode(self, records: Sequence[Record]) -> list[Item]:
+        items: list[Item] = []
+        for at in range(0, len(records), _SLICE):
+            items += [_decode(record) for record in records[at : at + _SLICE]]
+            await asyncio.sleep(0)
+        return items
+
     async def _batch(self, records: Sequence[Record], items: Sequence[Item]) -> None:
         began = time.perf_counter()
         await self._load({item.customer_id: None for item in items if type(item) is Event})
         loaded = time.perf_counter()
-        draft = Draft()
-        clock = self._step(draft, records, items)
+        draft, clock = Draft(), self._meta.clock
+        for at in range(0, len(items), _SLICE):
+            clock = self._step(draft, clock, records[at : at + _SLICE], items[at : at + _SLICE])
+            await asyncio.sleep(0)
         stepped = time.perf_counter()
         commit = self._draft_commit(draft)
         commit.position, commit.clock = records[-1].offset, clock
@@ -123,9 +133,9 @@ class Partition:
         """(2) Have the profiles at hand."""
         await self._hot.load(customer_ids)
 
-    def _step(self, draft: Draft, records: Sequence[Record], items: Sequence[Item]) -> int:
+    def _step(self, draft: Draft, clock: int, records: Sequence[Record], items: Sequence[Item]) -> int:
         """(3) Each record in log order, judged at the clock after reading it. Returns the clock."""
-        clock, plan = self._meta.clock, self._editions.plan if self._customers else None
+        plan = None
         tally, transitions, get, touch = draft.tally, draft.transitions, self._hot.get, draft.touch
         for record, item in zip(records, items, strict=True):
             if record.timestamp_ms > clock:

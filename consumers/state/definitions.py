@@ -51,6 +51,7 @@ class Definitions(msgspec.Struct):
     collecting: Collection | None = None
     queued: list[Definition] = []
     notes: dict[str, Note] = {}
+    history: dict[int, int] = {}  # features that were collected later: key (of `missing_features`) -> from when (ms)
 
     @property
     def newest(self) -> int:

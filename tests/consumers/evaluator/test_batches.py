@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
 import pytest
 
+from consumers.embedded import Embedded
 from consumers.evaluator.settings import Settings
 from consumers.log.redis_streams import RedisLog
 from consumers.state.keys import PartitionKeys
-from consumers.state.store import Store
+from consumers.state.store import Run, Store
+from rules.errors import Unavailable
+from rules.events import Event
 from tests.consumers.evaluator.worlds import (
     BEGIN,
     DAY,
@@ -74,6 +79,31 @@ async def test_owners_that_take_over_in_the_middle_make_the_same(store: Store, l
     assert by_customer(await feed(store)) == by_customer(expected)
 
 
+class LosesAnswers(Store):
+    """The connection breaks after every third script that waits for the disk has run: nobody learns that it did."""
+
+    runs = 0
+
+    async def run_durably(self, runs: Sequence[Run]) -> list[Any]:
+        answers = await super().run_durably(runs)
+        self.runs += 1
+        if self.runs % 3 == 0:
+            raise Unavailable("the answer got lost")
+        return answers
+
+
+async def test_commits_whose_answers_got_lost_count_once(store: Store, log: RedisLog, server: Embedded) -> None:
+    events = random_events(8, 150)
+    expected, _ = played(DEFINITIONS, events + END)
+    await write(store, START + events + END)
+    flaky = LosesAnswers.connect(server.url)
+    await evaluate(flaky, log, 9)
+    assert by_customer(await feed(store)) == by_customer(expected)
+    assert isinstance(flaky, LosesAnswers)
+    assert flaky.runs > 20
+    await flaky.close()
+
+
 async def test_every_number_and_sequence_follows_the_one_before(store: Store, log: RedisLog) -> None:
     await write(store, START + random_events(6, 300) + END)
     await evaluate(store, log, 20)
@@ -88,8 +118,6 @@ async def test_every_number_and_sequence_follows_the_one_before(store: Store, lo
 async def test_clock_driven_changes_have_their_exact_time_and_come_before_the_customers_next_record(
     store: Store, log: RedisLog
 ) -> None:
-    from rules.events import Event
-
     def view(n: int, customer: str, at: int) -> Line:
         return at, Event("page_view", customer, at, f"v{n}", {}, f"v{n}")
 

@@ -177,6 +177,12 @@ async def test_new_questions_are_answered_from_the_whole_log(
     reads = Reads(store, log, Feed(store, 2))
     activation = (await reads.activations({"refunded": 1}))["refunded"]
     assert (activation.collecting, activation.judged, activation.history_from) == (False, 12, BEGIN - 9)
+    again = DefinitionRecord("again", 1, "active", LATER["refunded"] | {"id": "again"})
+    await write(store, [(events[-1][0] + 1, again)])
+    await _run(store, log, settings, restarts)
+    shared = (await reads.activations({"again": 1}))["again"]
+    assert (shared.collecting, shared.judged, shared.history_from) == (False, 12, BEGIN - 9)
+    assert (await reads.activations({"active": 1}))["active"].history_from is None
     records = [orjson.loads(record.payload) for record in await log.read({0: -1}, 5_000, 0)]
     activations = [each["segment"] for each in records if each.get("activate")]
     assert set(activations) == {"refunded", "rich"}  # the first alone; then all that queued behind it, together

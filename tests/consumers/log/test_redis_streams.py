@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -45,8 +46,6 @@ async def test_offsets_grow_where_the_clock_was_set_back(store: Store, log: Redi
 
 
 async def test_a_waiting_reader_is_woken(log: RedisLog) -> None:
-    import asyncio
-
     reading = asyncio.create_task(log.read({0: START, 1: START}, 10, 5_000))
     await asyncio.sleep(0.05)
     await log.append_own([(1, b"tick")])
@@ -102,3 +101,12 @@ async def test_the_number_of_partitions_cannot_change(store: Store, log: RedisLo
     await log.prepare()
     with pytest.raises(ValueError, match="2 partitions, not 3"):
         await RedisLog(store, 3).prepare()
+
+
+async def test_a_server_that_keeps_nothing_on_disk_is_refused(store: Store, log: RedisLog) -> None:
+    await store.call("CONFIG", "SET", "appendonly", "no")
+    try:
+        with pytest.raises(ValueError, match="appendonly yes"):
+            await log.prepare()
+    finally:
+        await store.call("CONFIG", "SET", "appendonly", "yes")
