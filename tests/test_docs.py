@@ -22,6 +22,7 @@ from service.cli.files import is_cases
 from service.cli.test import outcomes_of
 from service.metrics import EvaluatorMetrics, HttpMetrics, IngestMetrics
 from service.settings import Settings
+from tests.service.test_auth import CALLS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -79,6 +80,19 @@ def test_the_library_is_as_large_as_it_is_said_to_be() -> None:
     size = sum(not is_cases(path) for path in (ROOT / "rules" / "library").glob("*.yaml"))
     for document in (ROOT / "README.md", ROOT / "CHANGELOG.md", DOCS / "segments.md"):
         assert re.findall(r"(\d+)\s+segments\s+with", document.read_text()) == [str(size)], document.name
+
+
+# -- http.md: the calls ------------------------------------------------------------------------------------------------
+
+
+def test_every_call_is_told_with_its_scope_and_no_other() -> None:
+    told = re.findall(r"^\| `([A-Z]+) (/\S*)` \| (\S+) \|", (DOCS / "http.md").read_text(), re.M)
+    expected = {(method, template(path), f"`{scope}`") for method, path, scope in CALLS}
+    assert set(told) == expected | {("GET", "/healthz", "–"), ("GET", "/readyz", "–")}
+
+
+def template(path: str) -> str:
+    return path.partition("?")[0].replace("buyers", "{segment}").replace("ana", "{customer}")
 
 
 # -- operations.md: settings, metrics, what is kept --------------------------------------------------------------------
