@@ -104,18 +104,21 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
-    return as_problem(error, request.url.path).response()
+    least = request.app.state.services.settings.retry_after_seconds
+    return as_problem(error, request.url.path, least).response()
 
 
-def as_problem(error: Exception, path: str = "") -> Problem:
-    """What an exception says over HTTP."""
+def as_problem(error: Exception, path: str = "", retry_after_s: float = 0) -> Problem:
+    """What an exception says over HTTP; `retry_after_s`: the least that is told where the log or the store is away."""
     match error:
         case Problem():
             return error
         case SegmentInvalid():
             return invalid_segment(error)
         case Unavailable():
-            return unavailable("The log or the store is away; nothing was changed.", error.retry_after_s)
+            return unavailable(
+                "The log or the store is away; nothing was changed.", max(error.retry_after_s, retry_after_s)
+            )
         case RequestValidationError():
             return _invalid_request(error)
         case HTTPException():
