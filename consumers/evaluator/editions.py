@@ -20,7 +20,6 @@ from consumers.state.definitions import (
     compile_editions,
     decode,
     encode,
-    with_collecting,
 )
 from rules.errors import EventRejected, SegmentInvalid
 from rules.language import parse_document
@@ -99,6 +98,7 @@ class Editions:
         kept = {name: each for name, each in self.state.in_force().items() if each.state != "deleted"}
         self.state.base, self.state.edition, self.state.at = kept, self.state.newest, self.state.newest_at
         self.state.stages = []
+        self.state.base_collecting = self.state.collecting.definitions if self.state.collecting else []
         plan.previous = None
         plan.definitions = dict(kept)
         self._dirty = True
@@ -122,13 +122,20 @@ class Editions:
             merged = self.state.in_force() | by_segment(definitions)
             self.state.base = {name: each for name, each in merged.items() if each.state != "deleted"}
             self.state.edition, self.state.at, self.state.stages = self.state.newest + 1, clock, []
+            self.state.base_collecting = []
             self._plan = None
             self._note(definitions)
         elif any(missing_features(self.plan, each) for each in definitions if each.state != "deleted"):
-            self.state.collecting = Collection(definitions, until=offset, at=clock)
-            self._plan = with_collecting(self.plan, definitions)
+            self._collect(definitions, clock, offset)
         else:
             self._adopt(definitions, clock)
+
+    def _collect(self, definitions: list[Definition], clock: int, offset: Offset) -> None:
+        """Start folding what definitions need, as an edition in which nobody is judged anew."""
+        self.state.collecting = Collection(definitions, until=offset, at=clock)
+        edition, in_force = self.state.newest + 1, self.state.in_force().values()
+        self._plan = compile_plan(in_force, edition, clock, self.plan, collecting=definitions)
+        self.state.stages = [*self.state.stages, Stage(edition, clock, [], definitions)]
 
     def _activate(self, clock: int, offset: Offset, customers: int) -> None:
         """What was collected comes into force, and what queued behind it has its turn."""

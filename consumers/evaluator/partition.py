@@ -14,6 +14,7 @@ from consumers.evaluator.collecting import Collecting
 from consumers.evaluator.draft import Draft
 from consumers.evaluator.editions import Editions
 from consumers.evaluator.hot import HotProfiles
+from consumers.evaluator.items import Item, decode
 from consumers.evaluator.metrics import Metrics
 from consumers.evaluator.settings import Settings
 from consumers.log.port import Log, Offset, Record
@@ -22,12 +23,11 @@ from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
 from rules.errors import EventRejected, Unavailable
 from rules.events import Event
-from rules.records import DefinitionRecord, Tick, decode_record, encode_definition
+from rules.records import DefinitionRecord, encode_definition
 from rules.step import step
 
 _COMMIT_PAUSES_S = (0.05, 0.5)  # before the commit is sent again; then the partition is loaded anew
 _SLICE = 500  # records, after which others of this process (HTTP) have their turn
-Item = Event | Tick | DefinitionRecord | EventRejected
 
 
 class Partition:
@@ -109,7 +109,7 @@ class Partition:
     async def _decode(self, records: Sequence[Record]) -> list[Item]:
         items: list[Item] = []
         for at in range(0, len(records), _SLICE):
-            items += [_decode(record) for record in records[at : at + _SLICE]]
+            items += [decode(record) for record in records[at : at + _SLICE]]
             await asyncio.sleep(0)
         return items
 
@@ -297,10 +297,3 @@ class Partition:
         commit = self._draft_commit(draft)
         commit.cursor = collecting.cursor
         await self._commit(draft, commit)
-
-
-def _decode(record: Record) -> Item:
-    try:
-        return decode_record(record.payload, record.timestamp_ms)
-    except EventRejected as error:
-        return error

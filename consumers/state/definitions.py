@@ -12,11 +12,16 @@ from rules.plan import Definition, Plan, compile_plan
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """An edition that somebody may still have to be judged by: what changed, at which clock (ms)."""
+    """An edition that somebody may still have to be judged by: what changed, at which clock (ms).
+
+    `collecting`: what it folds besides, for definitions that wait. A collection begins as an edition that changes
+    nothing else, so that what was due before it is folded as it was then.
+    """
 
     edition: int
     at: int
     changed: list[Definition]
+    collecting: list[Definition] = []
 
 
 class Collection(msgspec.Struct, frozen=True):
@@ -47,6 +52,7 @@ class Definitions(msgspec.Struct):
     base: dict[str, Definition] = {}
     edition: int = 0
     at: int = 0
+    base_collecting: list[Definition] = []  # what the base folds besides
     stages: list[Stage] = []
     collecting: Collection | None = None
     queued: list[Definition] = []
@@ -95,16 +101,9 @@ def compile_newest(state: Definitions) -> Plan:
 def compile_editions(state: Definitions) -> Plan:
     """The plan in force with every older edition that is still needed behind it, and what it collects."""
     merged = dict(state.base)
-    plan = compile_plan(merged.values(), state.edition, state.at)
+    plan = compile_plan(merged.values(), state.edition, state.at, collecting=state.base_collecting)
     for stage in state.stages:
         merged.update(by_segment(stage.changed))
         changed = frozenset(each.segment for each in stage.changed)
-        plan = compile_plan(merged.values(), stage.edition, stage.at, plan, changed)
-    return plan if state.collecting is None else with_collecting(plan, state.collecting.definitions)
-
-
-def with_collecting(plan: Plan, definitions: Iterable[Definition]) -> Plan:
-    """The same edition, which also folds what `definitions` will need."""
-    return compile_plan(
-        plan.definitions.values(), plan.edition, plan.at, plan.previous, plan.changed, collecting=definitions
-    )
+        plan = compile_plan(merged.values(), stage.edition, stage.at, plan, changed, stage.collecting)
+    return plan
