@@ -90,7 +90,7 @@ def test_the_first_segment_of_the_readme_works_to_the_letter(tmp_path: Path, fre
         if to_the_end:
             wait_for(told, '"id":"two-looks:you:2"')
             assert '"cause":"clock"' in told.read_text()
-            assert '"members":[]' in reader.runs(afterwards)
+            assert '"member":false' in reader.runs(afterwards)
 
 
 def test_what_the_documents_point_to_is_there() -> None:
