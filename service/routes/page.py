@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
 from service.headers import not_modified
 
+_FOLDER = Path(__file__).parents[1] / "page"
 router = APIRouter(include_in_schema=False)
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _FILES = ("app.js", "api.js", "customer.js", "feed.js", "words.js", "style.css", "icon.svg")
@@ -17,7 +18,7 @@ _FILES = ("app.js", "api.js", "customer.js", "feed.js", "words.js", "style.css",
 
 @cache
 def _file(name: str) -> tuple[bytes, str]:
-    content = (resources.files("service") / "page" / name).read_bytes()
+    content = (_FOLDER / name).read_bytes()
     return content, f'"{hashlib.sha256(content).hexdigest()[:16]}"'
 
 

@@ -36,9 +36,9 @@ NEWCOMERS = {
 }
 
 
-def collecting(plan: Plan, new: Definition) -> Plan:
-    """The same edition, with the new definition's features folded beside."""
-    return compile_plan(plan.definitions.values(), plan.edition, plan.at, plan.previous, plan.changed, [new])
+def collecting(plan: Plan, new: Definition, clock: int = 0) -> Plan:
+    """An edition that judges nobody anew, with the new definition's features folded beside."""
+    return compile_plan(plan.definitions.values(), plan.edition + 1, clock, plan, collecting=[new])
 
 
 class Partition:
@@ -71,8 +71,7 @@ def read_again(base: list[str], new: Definition, log: Log, defined: int, merged:
     collector: Collector | None = None
     for place in range(len(log) + 1):
         if place == defined:
-            partition.settle(partition.clock)  # what waited for its time until now was folded before
-            partition.plan = collecting(partition.plan, new)
+            partition.plan = collecting(partition.plan, new, partition.clock)
             collector = Collector(partition.plan, asked, partition.clock)
             clock = 0
             for each, stamp in log[:place]:
