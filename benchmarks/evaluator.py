@@ -71,7 +71,7 @@ async def whole(server: Server, segments: int, events: int) -> Whole:
         evaluator = Evaluator(store, server.log, metrics=counting)
         ours, theirs = time.process_time(), server.cpu_s()
         running = asyncio.create_task(evaluator.run())
-        await counting.all_read.wait()
+        await _until(counting.all_read, running)
         await _drained(store, server)
         ours, theirs = time.process_time() - ours, server.cpu_s() - theirs
     await evaluator.stop()
@@ -80,6 +80,16 @@ async def whole(server: Server, segments: int, events: int) -> Whole:
     await store.call("FLUSHDB")
     await store.close()
     return Whole(segments, ours / events * 1e6, theirs / events * 1e6, counting.changes / events, *sizes)
+
+
+async def _until(event: asyncio.Event, running: asyncio.Task[None]) -> None:
+    """Waits for the event, or raises what ended the evaluator."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        waiting.cancel()
+        running.result()
+        raise RuntimeError("the evaluator ended before the log did")
 
 
 async def _drained(store: Store, server: Server) -> None:

@@ -20,8 +20,8 @@ def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | N
     """`recent` with the id added, or None for a duplicate: read less than 72 h of clock ago, among the newest 512."""
     digest = blake2b(f"{event_type}\0{event_id}".encode("utf-8", "surrogatepass"), digest_size=_HASH).digest()
     record = _WHOLE.pack(digest, clock >> 32, clock & 0xFFFFFFFF)
-    if not recent:
-        return record
+    if not recent or clock - _time(recent, len(recent) - _RECORD) >= DEDUP_MS:
+        return record  # none, or the newest has expired and so have all
     if clock - _time(recent, 0) >= DEDUP_MS:
         recent = _without_expired(recent, clock)
     at = recent.find(digest)
@@ -40,8 +40,6 @@ def _time(recent: bytes, at: int) -> int:
 
 
 def _without_expired(recent: bytes, clock: int) -> bytes:
-    if clock - _time(recent, len(recent) - _RECORD) >= DEDUP_MS:
-        return b""
     at = _RECORD
     while at < len(recent) and clock - _time(recent, at) >= DEDUP_MS:
         at += _RECORD

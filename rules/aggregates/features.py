@@ -31,7 +31,7 @@ class Feature:
         """Folds an event that passed the filter; returns 0 if it gave no value, else 1, or 2 if a cap was met."""
         ts = event.ts
         if self.totals:
-            widen_total(series, ts)
+            series.total = widen(series.total, ts)
         if self.keep and now - ts < self.keep:
             instants = series.ts
             if not instants or ts >= instants[-1]:
