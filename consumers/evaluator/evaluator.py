@@ -228,7 +228,8 @@ class Evaluator:
         for partition in self._partitions:
             await partition.alive()
         now_ms = self._log_now_ms()
-        lags = await self._log.lags({partition.number: partition.position for partition in self._partitions})
+        positions = {partition.number: partition.position for partition in self._partitions}
+        lags = await self._log.lags(positions, records_max=1)  # whether there are any: counting a backlog is dear
         for partition in self._partitions:
             lag = lags[partition.number]
             behind_ms = lag.newest_ms - partition.clock if lag.records else 0

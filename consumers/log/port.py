@@ -82,8 +82,8 @@ class Log(Protocol):
         """The ends of every partition."""
         ...
 
-    async def lags(self, positions: Mapping[int, Offset]) -> dict[int, Lag]:
-        """How far behind the end each position is."""
+    async def lags(self, positions: Mapping[int, Offset], records_max: int = LAG_RECORDS_MAX) -> dict[int, Lag]:
+        """How far behind the end each position is; what is behind is counted up to `records_max`."""
         ...
 
     async def trim(self, behind: Mapping[int, Offset]) -> int:

@@ -106,10 +106,10 @@ class RedisLog:
             infos.append(dict(zip(flat[::2], flat[1::2], strict=True)))
         return infos
 
-    async def lags(self, positions: Mapping[int, Offset]) -> dict[int, Lag]:
+    async def lags(self, positions: Mapping[int, Offset], records_max: int = LAG_RECORDS_MAX) -> dict[int, Lag]:
         lags = {}
         for partition, position in positions.items():
-            run = Run(_LAG, [self._streams[partition]], [_stream_id(position), LAG_RECORDS_MAX])
+            run = Run(_LAG, [self._streams[partition]], [_stream_id(position), records_max])
             newest, behind = await self._store.run(*run)
             end = _offset(newest) if newest else START
             lags[partition] = Lag(end, behind, max(0, end >> _SEQ_BITS))
