@@ -39,5 +39,6 @@ SEGMENT_ID_CHARS_MAX = 64
 MISTAKES_TOLD_MAX = 100  # of one document; the rest is counted
 
 # Judging
+LATE_TOLD_MS_MIN = 60_000  # an event so far behind the clock is counted as late; live ones are, by milliseconds
 FORECAST_STEPS_MAX = 64  # contract §3: `leaves_at`/`enters_at` are absent where so many steps did not tell
 WHY_LEAVES_MAX = 20

@@ -15,6 +15,7 @@ from rules.events import Event
 from rules.fold import Tally, fold
 from rules.forecast import forecast
 from rules.judge import why
+from rules.limits import LATE_TOLD_MS_MIN
 from rules.membership import wanted
 from rules.plan import SHADOW, Plan, SegmentPlan
 from rules.profile import ACTION, IN_FORCE, NEW, SEQUENCE, UNTIL, Profile
@@ -65,7 +66,7 @@ def _record(profile: Profile, event: Event, plan: Plan, now: int, out: list[Tran
         tally.events += 1
         if event.ts != now:
             tally.waiting += event.ts > now
-            tally.late += event.ts < now
+            tally.late += now - event.ts >= LATE_TOLD_MS_MIN
     if profile.wake <= now:
         _due(profile, plan, now, moved, tally)
     profile.at = now

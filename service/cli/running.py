@@ -29,12 +29,18 @@ class CannotStart(SegmentdError):
     """The process cannot run like this; the message says what to change."""
 
 
+def _variable(where: tuple[int | str, ...]) -> str:
+    """The environment variable of a setting."""
+    name = ".".join(map(str, where))
+    return name if name.isupper() else f"SEGMENTD_{name.upper()}"
+
+
 def settings_from(**overrides: Any) -> Settings:
     """The settings of the environment, with those of the command line (None: not given) over them."""
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        told = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
+        told = [f"{_variable(found['loc'])}: {found['msg']}" for found in error.errors()]
         raise CannotStart("the settings are wrong:\n" + "\n".join(told)) from None
 
 
