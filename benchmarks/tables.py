@@ -21,17 +21,16 @@ AIM_TRANSITIONS = 0.05  # an event, at most: quiet rules, as in life
 def show(steps: Sequence[Cost], wholes: Sequence[Whole], floors: Sequence[float], stormed: Storm | None) -> None:
     """Prints what there is; the width does not depend on where it is printed."""
     console = Console(width=110)
-    if steps:
-        console.print(_steps(steps))
-    if wholes:
-        console.print(_wholes(wholes, floors))
-        console.print(_sizes(wholes))
-    if stormed is not None:
-        console.print(_storm(stormed))
+    tables = [_steps(steps)] if steps else []
+    tables += [_wholes(wholes, floors), _sizes(wholes)] if wholes else []
+    tables += [_storm(stormed)] if stormed is not None else []
+    for table in tables:
+        title, table.title = table.title, None  # a table folds its title to its own width
+        console.print(f"\n{title}", table, sep="\n", highlight=False)
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title)
     for column in columns:
         table.add_column(column, justify="right")
     return table
