@@ -89,7 +89,7 @@ def test_wrong_settings_are_told_by_name(run: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SEGMENTD_PARTITIONS", "many")
     ran = run("up")
     assert ran.status == 1
-    assert "partitions: Input should be a valid integer" in ran.err
+    assert "SEGMENTD_PARTITIONS: Input should be a valid integer" in ran.err
 
 
 def test_diff_tells_in_words_and_apply_makes_it_so(run: Run, server: str, write: Write) -> None:
