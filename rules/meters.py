@@ -131,11 +131,11 @@ def _distinct(series: Series, picked: Picked, days: Sequence[list[int]]) -> int:
 
 
 def _first(series: Series, picked: Picked, days: Sequence[list[int]]) -> str | None:
-    return min(((series.ts[i], *series.rows[i]) for i in picked), default=(0, "", None))[2] if picked else None
+    return series.rows[picked[0]][1] if picked else None  # entries stand in order of (instant, rank)
 
 
 def _last(series: Series, picked: Picked, days: Sequence[list[int]]) -> str | None:
-    return max((series.ts[i], *series.rows[i]) for i in picked)[2] if picked else None
+    return series.rows[picked[-1]][1] if picked else None
 
 
 def _since_first(series: Series, picked: Picked, days: Sequence[list[int]]) -> int | None:

@@ -68,7 +68,7 @@ class Rolling(Range):
             streams.append(ts[i] + self.within for i in range(low, len(ts)))
         if self.before:
             streams.append(ts[i] + self.before for i in range(high, len(ts)))
-        return _distinct(merge(*streams))
+        return _distinct(streams[0] if len(streams) == 1 else merge(*streams))
 
     def span(self) -> int:
         return self.within or ALL
