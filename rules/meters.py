@@ -31,8 +31,7 @@ class Meter:
     def __init__(self, feature: Feature, window: AnyWindow, kind: str) -> None:
         self.feature, self.window, self.kind = feature, window, kind
         self.key = feature.key
-        self.ever = isinstance(window, Ever)
-        self.from_total = self.ever and feature.totals
+        self.from_total = isinstance(window, Ever) and feature.totals
         self.scale = MICRO if kind in ("sum", "avg", "min", "max") else 1
         self.whole = kind != "avg"
         self.cheap = kind in ("count", "sum") and isinstance(window, Range) and not isinstance(feature, Chain)

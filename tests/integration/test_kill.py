@@ -31,6 +31,7 @@ from rules.transitions import render
 from tests.consumers.evaluator.worlds import by_customer, feed
 
 PARTITIONS = 2
+CUSTOMERS = 400  # so many that entering alone makes more transitions than are asked for
 SEGMENTS = {
     "recent": {"id": "recent", "enter": {"event": "page_view", "within": "2s"}},
     "busy": {"id": "busy", "enter": {"event": "page_view", "within": "5s", "count": {"gte": 3}}},
@@ -67,7 +68,9 @@ async def append_until(url: str, until: float, rng: random.Random, acknowledged:
                 now_ms = time.time_ns() // 1_000_000
                 kind = rng.choice(["page_view", "page_view", "purchase", "refund"])
                 amount = {"amount": rng.randrange(1, 60)}
-                events.append(Event(kind, f"c{rng.randrange(40)}", now_ms - rng.randrange(3_000), f"e{n}", amount))
+                events.append(
+                    Event(kind, f"c{rng.randrange(CUSTOMERS)}", now_ms - rng.randrange(3_000), f"e{n}", amount)
+                )
             await log.append([(partition_of(e.customer_id, PARTITIONS), encode_event(e)) for e in events])
             acknowledged.update({event.id: event for event in events})
             await asyncio.sleep(rng.random() * 0.02)
@@ -149,8 +152,7 @@ async def kill_and_check(directory: Path, kills: int, seed: int) -> None:
         store = Store.connect(server.url)
         log = RedisLog(store, PARTITIONS)
         await settle(store, log)
-        # That something happened at all; how much depends on how fast the machine starts a process again.
-        assert await check(store, log, acknowledged) > 5 * kills
+        assert await check(store, log, acknowledged) > 20 * kills
         assert len(acknowledged) > 10 * kills
         await store.close()
 
