@@ -30,13 +30,14 @@ Until = Callable[[Any, int], int]
 
 
 class Timed:
-    """A comparison over a value at an instant."""
+    """A comparison over a value at an instant. `still` when no part of it depends on the clock."""
 
     def __init__(self, comparison: Comparison, tz: str) -> None:
         plain = tuple(test for test in comparison.tests if test.op not in DATE_OPERATORS)
         dated = [test for test in comparison.tests if test.op in DATE_OPERATORS]
         self._plain = predicate(Comparison(plain)) if plain else None
         self._dated = [_DATED[test.op](test.operand, tz) for test in dated]
+        self.still = not dated
         self.identity = identity((comparison, tz))
 
     def holds(self, value: Any, now: int) -> bool:
