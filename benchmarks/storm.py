@@ -19,6 +19,7 @@ from benchmarks.progress import Advance, track
 from benchmarks.server import PARTITIONS, Server
 from consumers.evaluator import Evaluator, NullMetrics
 from consumers.log.partition import partition_of
+from consumers.log.port import NewRecord
 from consumers.state.commit import OutboxEntry
 from consumers.state.keys import SHOWN_CHANNEL
 from rules.plan import Definition
@@ -95,7 +96,7 @@ class _Live:
             self._sent += 1
             customer = f"live-{self._sent % 5_000}"
             payload = _event(f"live-{self._sent}", "purchase", customer, time.time_ns() // 1_000_000)
-            records.append((partition_of(customer, PARTITIONS), payload))
+            records.append(NewRecord(partition_of(customer, PARTITIONS), payload, customer))
         began = time.perf_counter()
         for place in await self._server.log.append(records):
             self._waiting[place.partition].append((place.offset, began))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from consumers.log.partition import partition_of
-from consumers.log.port import Offset
+from consumers.log.port import NewRecord, Offset
 from rules.events import Event
 from rules.records import encode_event
 from service.wiring import Services
@@ -18,7 +18,9 @@ async def append(parts: Services, events: Sequence[Event]) -> dict[int, Offset]:
     Raises Unavailable: some may have been written all the same, and sending again is harmless (they have ids).
     """
     count = parts.log.partitions
-    records = [(partition_of(event.customer_id, count), encode_event(event)) for event in events]
+    records = [
+        NewRecord(partition_of(event.customer_id, count), encode_event(event), event.customer_id) for event in events
+    ]
     last: dict[int, Offset] = {}
     for place in await parts.log.append(records):
         last[place.partition] = max(place.offset, last.get(place.partition, place.offset))

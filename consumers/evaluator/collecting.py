@@ -40,7 +40,7 @@ class Collecting:
 
     async def read_some(self, log: Log, records_max: int) -> None:
         """Collect from the next records of the log, up to the definition's own."""
-        records = await log.read({self._partition: self._position}, records_max, 0)
+        records = await log.reread(self._partition, self._position, records_max)
         for record in records:
             if record.offset >= self._until:
                 break

@@ -22,7 +22,7 @@ from consumers.evaluator.garbage import seldom_collected
 from consumers.evaluator.metrics import Metrics, NullMetrics
 from consumers.evaluator.partition import Partition
 from consumers.evaluator.settings import Settings
-from consumers.log.port import Log, Record
+from consumers.log.port import Log, NewRecord, Record
 from consumers.state.commit import Held, Reload
 from consumers.state.store import Store
 from rules.errors import Unavailable
@@ -199,7 +199,7 @@ class Evaluator:
                 wanting.append(partition)
         if not wanting:
             return
-        ticks = await self._log.append_own([(partition.number, encode_tick()) for partition in wanting])
+        ticks = await self._log.append_own([NewRecord(partition.number, encode_tick()) for partition in wanting])
         for partition, tick in zip(wanting, ticks, strict=True):
             self._log_ahead_ms = tick.timestamp_ms - time.time_ns() // 1_000_000
             if partition.due is not None and tick.timestamp_ms > partition.due:

@@ -17,7 +17,7 @@ from consumers.evaluator.hot import HotProfiles
 from consumers.evaluator.items import Item, decode
 from consumers.evaluator.metrics import Metrics
 from consumers.evaluator.settings import Settings
-from consumers.log.port import Log, Offset, Record
+from consumers.log.port import Log, NewRecord, Offset, Record
 from consumers.state.commit import Commit, Committed, Meta, apply, release, show, take_over, trim_out
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
@@ -281,7 +281,7 @@ class Partition:
         elif not collecting.merged:
             await self._merge_some(collecting)
         elif not collecting.announced:
-            await self._log.append_own([(self.number, encode_definition(self._editions.activation()))])
+            await self._log.append_own([NewRecord(self.number, encode_definition(self._editions.activation()))])
             collecting.announced = True
 
     async def _merge_some(self, collecting: Collecting) -> None:

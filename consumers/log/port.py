@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from rules.errors import SegmentdError
+
 Offset = int
 """A record's place in its partition: comparable within it, opaque otherwise (below 2^63)."""
 
@@ -15,13 +17,37 @@ START: Offset = -1
 """Before every record: reading from here begins with the oldest that is kept."""
 
 
+class NewRecord(NamedTuple):
+    """A record to append. `key`: the customer's id, for publishers' tools to see; "" for the service's own records."""
+
+    partition: int
+    payload: bytes
+    key: str = ""
+
+
 class Record(NamedTuple):
-    """One record read. `timestamp_ms` is what the log stamped on it: the only clock there is."""
+    """One record read. `timestamp_ms` is what the log stamped on it: the only clock there is.
+
+    `traceparent`: of the record's own header, where the log has such; "" for none.
+    """
 
     partition: int
     offset: Offset
     timestamp_ms: int
     payload: bytes
+    traceparent: str = ""
+
+
+class PositionOutside(SegmentdError):
+    """What follows a position is not in the log (retention, a truncated or recreated topic): never skipped silently.
+
+    `first`: the oldest offset kept; `end`: the offset of the newest record (START: none).
+    """
+
+    def __init__(self, partition: int, position: Offset, first: Offset, end: Offset) -> None:
+        self.partition, self.position, self.first, self.end = partition, position, first, end
+        where = f"the log keeps {first} to {end}" if end != START else "the log is empty"
+        super().__init__(f"partition {partition}: position {position} is outside the log ({where})")
 
 
 class Appended(NamedTuple):
@@ -59,23 +85,33 @@ class Log(Protocol):
     @property
     def partitions(self) -> int: ...
 
-    async def append(self, records: Sequence[tuple[int, bytes]]) -> list[Appended]:
-        """Write (partition, payload) pairs, in order within a partition; answers in the order given.
+    @property
+    def stamps(self) -> bool:
+        """Whether the log stamps each record when it is written; false for a recorded one, which has no ticks."""
+        ...
+
+    async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
+        """Write records, in order within a partition; answers in the order given.
 
         Returns only when all are durable (one wait for the whole batch). Raises Unavailable when that could not be
         had: some may have been written all the same, so the sender repeats (event ids make that harmless).
         """
         ...
 
-    async def append_own(self, records: Sequence[tuple[int, bytes]]) -> list[Appended]:
+    async def append_own(self, records: Sequence[NewRecord]) -> list[Appended]:
         """The same for the service's own ticks: ordered before what follows from them, but not waited for."""
         ...
 
     async def read(self, positions: Mapping[int, Offset], records_max: int, wait_ms: int) -> list[Record]:
         """What comes after `positions` (partition -> offset last read), per partition in log order.
 
-        At most `records_max` a partition; waits up to `wait_ms` (0: not at all) when there is nothing.
+        At most `records_max` a partition; waits up to `wait_ms` (0: not at all) when there is nothing. Raises
+        PositionOutside for the first partition whose position is not in the log. One caller at a time.
         """
+        ...
+
+    async def reread(self, partition: int, position: Offset, records_max: int) -> list[Record]:
+        """The same of one partition and without waiting, for who reads old records beside `read`."""
         ...
 
     async def bounds(self) -> list[Bounds]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import ResponseError
 
-from consumers.log.port import LAG_RECORDS_MAX, START, Appended, Bounds, Lag, Offset, Record
+from consumers.log.port import LAG_RECORDS_MAX, START, Appended, Bounds, Lag, NewRecord, Offset, Record
 from consumers.state.keys import PARTITIONS, PartitionKeys
 from consumers.state.store import BLOCK_MS_MAX, Run, Script, Store
 
@@ -29,6 +29,8 @@ class Retention(msgspec.Struct, frozen=True):
 class RedisLog:
     """`partitions` is fixed when the log is first used; another number later is refused (`prepare`)."""
 
+    stamps = True
+
     def __init__(self, store: Store, partitions: int, retention: Retention | None = None) -> None:
         self.partitions = partitions
         self._store = store
@@ -47,25 +49,25 @@ class RedisLog:
         if recorded != self.partitions:
             raise ValueError(f"the log has {recorded} partitions, not {self.partitions}: the number cannot change")
 
-    async def append(self, records: Sequence[tuple[int, bytes]]) -> list[Appended]:
+    async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
         runs, order = self._runs(records)
         return _places(await self._store.run_durably(runs), order, len(records)) if records else []
 
-    async def append_own(self, records: Sequence[tuple[int, bytes]]) -> list[Appended]:
+    async def append_own(self, records: Sequence[NewRecord]) -> list[Appended]:
         runs, order = self._runs(records)
         answers = [await self._store.run(*run) for run in runs]
         return _places(answers, order, len(records))
 
-    def _runs(self, records: Sequence[tuple[int, bytes]]) -> tuple[list[Run], list[tuple[int, list[int]]]]:
+    def _runs(self, records: Sequence[NewRecord]) -> tuple[list[Run], list[tuple[int, list[int]]]]:
         """The script calls, and for each its partition and which of `records` it carries."""
         indexes: dict[int, list[int]] = {}
-        for index, (partition, _) in enumerate(records):
-            indexes.setdefault(partition, []).append(index)
+        for index, entry in enumerate(records):
+            indexes.setdefault(entry.partition, []).append(index)
         runs, order = [], []
         for partition, mine in indexes.items():
             for at in range(0, len(mine), APPEND_RECORDS_MAX):
                 chunk = mine[at : at + APPEND_RECORDS_MAX]
-                payloads = [records[index][1] for index in chunk]
+                payloads = [records[index].payload for index in chunk]
                 lengths = msgspec.msgpack.encode([len(payload) for payload in payloads])
                 runs.append(Run(_APPEND, [self._streams[partition]], [lengths, b"".join(payloads)]))
                 order.append((partition, chunk))
@@ -89,6 +91,9 @@ class RedisLog:
                     base = at << _SEQ_BITS
                 add(Record(partition, base | int(seq), at, fields[1]))
         return records
+
+    async def reread(self, partition: int, position: Offset, records_max: int) -> list[Record]:
+        return await self.read({partition: position}, records_max, 0)
 
     async def bounds(self) -> list[Bounds]:
         return [_bounds(p, info) for p, info in enumerate(await self._infos())]

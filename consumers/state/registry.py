@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from consumers.log.port import Log
+from consumers.log.port import Log, NewRecord
 from consumers.state.keys import REGISTRY, REVISION
 from consumers.state.store import Argument, Run, Script, Store
 from rules.records import DefinitionRecord, encode_definition
@@ -203,7 +203,7 @@ class Registry:
         """Tell every partition. Evaluators ignore a version that is not newer than what they know."""
         record = DefinitionRecord(entry.segment, entry.version, entry.state, entry.document if entry.exists else None)
         payload = encode_definition(record)
-        await self._log.append([(partition, payload) for partition in range(self._log.partitions)])
+        await self._log.append([NewRecord(partition, payload) for partition in range(self._log.partitions)])
         published = msgspec.structs.replace(entry, published=entry.version)
         args: list[Argument] = [entry.segment, _encoder.encode(entry), _encoder.encode(published), "", "0"]
         await self._store.run(_REPLACE, [REGISTRY, REVISION], args)  # if it changed again, that is published too

@@ -18,7 +18,7 @@ import pytest
 from consumers.embedded import Embedded
 from consumers.evaluator import Evaluator
 from consumers.log.partition import partition_of
-from consumers.log.port import START, Record
+from consumers.log.port import START, NewRecord, Record
 from consumers.log.redis_streams import RedisLog
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
@@ -71,7 +71,7 @@ async def append_until(url: str, until: float, rng: random.Random, acknowledged:
                 events.append(
                     Event(kind, f"c{rng.randrange(CUSTOMERS)}", now_ms - rng.randrange(3_000), f"e{n}", amount)
                 )
-            await log.append([(partition_of(e.customer_id, PARTITIONS), encode_event(e)) for e in events])
+            await log.append([NewRecord(partition_of(e.customer_id, PARTITIONS), encode_event(e)) for e in events])
             acknowledged.update({event.id: event for event in events})
             await asyncio.sleep(rng.random() * 0.02)
     except Unavailable:
@@ -83,7 +83,7 @@ async def append_until(url: str, until: float, rng: random.Random, acknowledged:
 async def define(url: str) -> None:
     store = Store.connect(url)
     records = [encode_definition(DefinitionRecord(name, 1, "active", document)) for name, document in SEGMENTS.items()]
-    await RedisLog(store, PARTITIONS).append([(p, record) for p in range(PARTITIONS) for record in records])
+    await RedisLog(store, PARTITIONS).append([NewRecord(p, record) for p in range(PARTITIONS) for record in records])
     await store.close()
 
 

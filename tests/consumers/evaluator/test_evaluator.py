@@ -15,6 +15,7 @@ import pytest
 from consumers.embedded import Embedded
 from consumers.evaluator import Evaluator, Settings
 from consumers.log.partition import partition_of
+from consumers.log.port import NewRecord
 from consumers.log.redis_streams import RedisLog
 from consumers.state.feed import Feed
 from consumers.state.reads import Reads
@@ -43,7 +44,7 @@ class Service:
     async def send(self, *events: Event) -> dict[int, int]:
         """Append, and give the offsets to wait for."""
         count = self.log.partitions
-        places = await self.log.append([(partition_of(e.customer_id, count), encode_event(e)) for e in events])
+        places = await self.log.append([NewRecord(partition_of(e.customer_id, count), encode_event(e)) for e in events])
         return {place.partition: place.offset for place in places}
 
     async def applied(self, *events: Event) -> None:
@@ -109,7 +110,7 @@ async def test_bad_records_become_dead_letters_and_the_stream_goes_on(service: S
     await service.define(RECENT)
     async with running(service):
         bad = [b"\xff\x00", b"[]", b'{"type": "Bad Type"}', b'{"type":"page_view","ts":"2026-01-01T00:00:00Z"}']
-        await service.log.append([(0, raw) for raw in bad])
+        await service.log.append([NewRecord(0, raw) for raw in bad])
         await service.applied(*(view(f"c{n}") for n in range(8)))
         page = await service.reads.dead_letters(limit=3)
         assert page.cursor is not None

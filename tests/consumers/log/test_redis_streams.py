@@ -7,30 +7,34 @@ import time
 
 import pytest
 
-from consumers.log.port import START
+from consumers.log.port import START, NewRecord
 from consumers.log.redis_streams import RedisLog, Retention
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
 
 
 async def test_records_come_back_in_order_with_their_timestamps(log: RedisLog) -> None:
-    places = await log.append([(0, b"a"), (1, b"b"), (0, b"\x00\xff")])
+    places = await log.append([NewRecord(0, b"a"), NewRecord(1, b"b"), NewRecord(0, b"\x00\xff")])
     records = await log.read({0: START, 1: START}, 100, 0)
-    assert [(r.partition, r.payload) for r in records] == [(0, b"a"), (0, b"\x00\xff"), (1, b"b")]
+    assert [(r.partition, r.payload) for r in records] == [
+        NewRecord(0, b"a"),
+        NewRecord(0, b"\x00\xff"),
+        NewRecord(1, b"b"),
+    ]
     assert {(r.partition, r.offset, r.timestamp_ms) for r in records} == set(places)
     assert places[0].offset < places[2].offset
     assert abs(places[0].timestamp_ms - time.time() * 1000) < 60_000
 
 
 async def test_reading_goes_on_after_the_position_given(log: RedisLog) -> None:
-    places = await log.append([(0, b"%d" % n) for n in range(5)])
+    places = await log.append([NewRecord(0, b"%d" % n) for n in range(5)])
     records = await log.read({0: places[1].offset}, 2, 0)
     assert [r.payload for r in records] == [b"2", b"3"]
     assert await log.read({0: places[4].offset}, 2, 0) == []
 
 
 async def test_more_than_fits_one_call_keeps_its_order(log: RedisLog) -> None:
-    places = await log.append([(0, b"%d" % n) for n in range(12_000)])
+    places = await log.append([NewRecord(0, b"%d" % n) for n in range(12_000)])
     assert len({place.offset for place in places}) == 12_000
     assert places == sorted(places)
     records = await log.read({0: START}, 20_000, 0)
@@ -40,7 +44,7 @@ async def test_more_than_fits_one_call_keeps_its_order(log: RedisLog) -> None:
 async def test_offsets_grow_where_the_clock_was_set_back(store: Store, log: RedisLog) -> None:
     ahead_ms = int(time.time() * 1000) + 3_600_000
     await store.call("XADD", PartitionKeys(0).log, f"{ahead_ms}-600000", "d", b"from a clock ahead")
-    first, second = await log.append([(0, b"a"), (0, b"b")])
+    first, second = await log.append([NewRecord(0, b"a"), NewRecord(0, b"b")])
     assert first.timestamp_ms == second.timestamp_ms == ahead_ms + 1
     assert [r.payload for r in await log.read({0: START}, 9, 0)] == [b"from a clock ahead", b"a", b"b"]
 
@@ -48,13 +52,13 @@ async def test_offsets_grow_where_the_clock_was_set_back(store: Store, log: Redi
 async def test_a_waiting_reader_is_woken(log: RedisLog) -> None:
     reading = asyncio.create_task(log.read({0: START, 1: START}, 10, 5_000))
     await asyncio.sleep(0.05)
-    await log.append_own([(1, b"tick")])
+    await log.append_own([NewRecord(1, b"tick")])
     assert [r.payload for r in await reading] == [b"tick"]
 
 
 async def test_lags_and_bounds_tell_the_ends(log: RedisLog) -> None:
     assert await log.bounds() == [(None, START), (None, START)]
-    places = await log.append([(0, b"%d" % n) for n in range(700)])
+    places = await log.append([NewRecord(0, b"%d" % n) for n in range(700)])
     first, last = (await log.bounds())[0]
     assert (first, last) == (places[0], places[-1].offset)
     lags = await log.lags({0: START, 1: START})
@@ -65,7 +69,7 @@ async def test_lags_and_bounds_tell_the_ends(log: RedisLog) -> None:
 
 async def test_trimming_never_passes_the_slowest_reader(store: Store) -> None:
     log = RedisLog(store, 2, Retention(records_max=100))
-    places = await log.append([(0, b"x" * 200) for _ in range(3_000)])
+    places = await log.append([NewRecord(0, b"x" * 200) for _ in range(3_000)])
     assert await log.trim({0: START}) == 0
     assert await log.trim({1: places[-1].offset}) == 0
     position = places[999].offset
@@ -79,7 +83,7 @@ async def test_trimming_never_passes_the_slowest_reader(store: Store) -> None:
 
 async def test_trimming_keeps_what_retention_keeps(store: Store) -> None:
     log = RedisLog(store, 1, Retention(records_max=1_000))
-    places = await log.append([(0, b"x" * 200) for _ in range(3_000)])
+    places = await log.append([NewRecord(0, b"x" * 200) for _ in range(3_000)])
     await log.trim({0: places[-1].offset})
     kept = await log.read({0: START}, 5_000, 0)
     assert 1_000 <= len(kept) < 1_200  # whole nodes go

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.log.port import START, Appended
+from consumers.log.port import START, Appended, NewRecord
 from consumers.log.redis_streams import RedisLog
 from consumers.state.keys import REGISTRY
 from consumers.state.registry import Conflict, Entry, Registry, RegistryMoved
@@ -122,7 +122,7 @@ async def test_changes_at_the_same_time_all_count(registry: Registry, log: Redis
 class Broken(RedisLog):
     """A log that cannot be written to."""
 
-    async def append(self, records: Sequence[tuple[int, bytes]]) -> list[Appended]:
+    async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
         raise Unavailable("the log is down")
 
 
