@@ -12,7 +12,7 @@ from rules.errors import SegmentdError
 
 
 class Fenced(SegmentdError):
-    """Another process fenced this one's transactional id: it took a partition over. What is ours is the store's to say."""
+    """Another process fenced this one's transactional id: for it took a partition over."""
 
 
 class Place(NamedTuple):

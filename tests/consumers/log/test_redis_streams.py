@@ -16,11 +16,7 @@ from consumers.state.store import Store
 async def test_records_come_back_in_order_with_their_timestamps(log: RedisLog) -> None:
     places = await log.append([NewRecord(0, b"a"), NewRecord(1, b"b"), NewRecord(0, b"\x00\xff")])
     records = await log.read({0: START, 1: START}, 100, 0)
-    assert [(r.partition, r.payload) for r in records] == [
-        NewRecord(0, b"a"),
-        NewRecord(0, b"\x00\xff"),
-        NewRecord(1, b"b"),
-    ]
+    assert [(r.partition, r.payload) for r in records] == [(0, b"a"), (0, b"\x00\xff"), (1, b"b")]
     assert {(r.partition, r.offset, r.timestamp_ms) for r in records} == set(places)
     assert places[0].offset < places[2].offset
     assert abs(places[0].timestamp_ms - time.time() * 1000) < 60_000
