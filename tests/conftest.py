@@ -1,10 +1,17 @@
-"""How random tests run: `HYPOTHESIS_PROFILE=long` tries many more examples; a failure prints how to see it again."""
+"""How random tests run: `HYPOTHESIS_PROFILE=long` tries many more examples; a failure prints how to see it again.
+
+And the servers that tests of several folders need.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.kafka import ADDRESS, Broker, missing
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]  # documents and streams are large by nature
 
@@ -14,3 +21,23 @@ settings.register_profile(
 settings.register_profile("long", settings.get_profile("default"), max_examples=4000)
 settings.register_profile("quick", settings.get_profile("default"), max_examples=30)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers: KAFKA_BOOTSTRAP_SERVERS, else a broker of these tests' own. Topics need names of their own."""
+    if address := os.environ.get(ADDRESS):
+        yield address
+        return
+    require_kafka()
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    yield broker.start()
+    broker.kill()  # nothing of it is kept
+
+
+def require_kafka() -> None:
+    """Skip the test where no broker can be started; with CI set, that is a failure."""
+    if reason := missing():
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
