@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.kafka import ADDRESS, Broker, missing
+from tests.kafka import ADDRESS, Broker, require_kafka
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]  # documents and streams are large by nature
 
@@ -33,11 +33,3 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     broker = Broker(tmp_path_factory.mktemp("kafka"))
     yield broker.start()
     broker.kill()  # nothing of it is kept
-
-
-def require_kafka() -> None:
-    """Skip the test where no broker can be started; with CI set, that is a failure."""
-    if reason := missing():
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
