@@ -1,7 +1,6 @@
 -- One commit of one partition: all of it or nothing, once.
--- KEYS: 1 meta, 2 timers, 3 judged, 4 out, 5 dead, 6 defs, then the members zset of every segment in `members`.
---   (Profile keys are made from `prefix`, which carries the same hash tag: a key argument each would cost more than
---   the write itself.)
+-- KEYS: 1 meta, 2 timers, 3 judged, 4 out, 5 dead, 6 defs, then the members zset of every segment in `members`,
+--   then the profile of every customer in `sizes`.
 -- ARGV[1]: msgpack map (see commit.py, which writes it).  ARGV[2]: profiles, outbox entry, dead letters, definitions,
 --   joined in this order.
 -- Answers {'ok' | 'again' | 'reload', why, due, customers}: `due` the earliest timer ('' for none).
@@ -24,12 +23,15 @@ if commit ~= c.expects then return answer('reload', 'commit ' .. commit .. ' is 
 
 -- Check everything that could fail, before the first write: a script that fails half way is not undone.
 local types = {'hash', 'zset', 'zset', 'stream', 'stream', 'string'}
-for i, key in ipairs(KEYS) do
+local fixed, members = 6, #c.members
+for i = 1, fixed + members do -- the profiles are overwritten, whatever they were
+  local key = KEYS[i]
   local is = redis.call('TYPE', key)['ok']
   if is ~= 'none' and is ~= (types[i] or 'zset') then return redis.error_reply('ERR ' .. key .. ' is a ' .. is) end
 end
-if #c.members ~= #KEYS - 6 then return redis.error_reply('ERR a key for each segment, please') end
-if #c.customers ~= #c.sizes then return redis.error_reply('ERR a size for each customer, please') end
+if fixed + members + #c.sizes ~= #KEYS then
+  return redis.error_reply('ERR a key for each segment and customer, please')
+end
 local total = c.out_size + c.defs_size
 for i = 1, #c.sizes do total = total + c.sizes[i] end
 for i = 1, #c.dead do total = total + c.dead[i][1] end
@@ -62,19 +64,20 @@ local function each(command, key, list)
 end
 
 -- Profiles
-local pairs_ = {}
-for i = 1, #c.customers do
-  pairs_[#pairs_ + 1] = c.prefix .. c.customers[i]
-  pairs_[#pairs_ + 1] = take(c.sizes[i])
-  if #pairs_ == CHUNK or i == #c.customers then
-    redis.call('MSET', unpack(pairs_))
-    pairs_ = {}
+local pairs_, filled = {}, 0
+for i = 1, #c.sizes do
+  pairs_[filled + 1] = KEYS[fixed + members + i]
+  pairs_[filled + 2] = take(c.sizes[i])
+  filled = filled + 2
+  if filled == CHUNK or i == #c.sizes then
+    redis.call('MSET', unpack(pairs_, 1, filled))
+    filled = 0
   end
 end
 -- Membership index, timers, editions
 for i = 1, #c.members do
-  each('ZADD', KEYS[6 + i], c.members[i][1])
-  each('ZREM', KEYS[6 + i], c.members[i][2])
+  each('ZADD', KEYS[fixed + i], c.members[i][1])
+  each('ZREM', KEYS[fixed + i], c.members[i][2])
 end
 each('ZADD', timers, c.timers)
 each('ZREM', timers, c.timers_off)

@@ -130,8 +130,6 @@ def _arguments(keys: PartitionKeys, commit: Commit) -> tuple[list[str], list[Arg
             "expects": str(commit.commit - 1),
             "commit": str(commit.commit),
             "token": commit.token,
-            "prefix": keys.profile_prefix,
-            "customers": list(commit.profiles),
             "sizes": [len(profile) for profile in commit.profiles.values()],
             "members": [[_flat(now), gone] for now, gone in commit.members.values()],
             "timers": _flat(commit.timers),
@@ -148,6 +146,8 @@ def _arguments(keys: PartitionKeys, commit: Commit) -> tuple[list[str], list[Arg
     blob = b"".join([*commit.profiles.values(), out, *(letter.raw for letter in commit.dead), definitions])
     names = [keys.meta, keys.timers, keys.judged, keys.out, keys.dead, keys.definitions]
     names += [keys.members(segment) for segment in commit.members]
+    prefix = keys.profile_prefix
+    names += [prefix + customer_id for customer_id in commit.profiles]
     return names, [head, blob]
 
 

@@ -2,29 +2,68 @@
 
 | key | type | written by | what |
 |---|---|---|---|
-| `sg:{p}:log` | stream | whoever appends (`log/redis_streams`) | the log; trimmed behind its readers |
-| `sg:{p}:meta` | hash | the owner's commit, `show`, `takeover` | epoch, owner, seen, commit, position, clock, ... |
-| `sg:{p}:c:<customer>` | string | commit | the profile (`rules.profile.encode`) |
-| `sg:{p}:m:<segment>` | zset | commit | members: customer -> since (ms); gone when empty |
-| `sg:{p}:timers` | zset | commit | customer -> wake (ms), for those who have one |
-| `sg:{p}:judged` | zset | commit | customer -> edition last judged by: all customers |
-| `sg:{p}:out` | stream | commit | the feed: one packed entry a commit, id `<commit>-0`; capped |
-| `sg:{p}:dead` | stream | commit | dead letters; capped |
-| `sg:{p}:defs` | string | commit | definitions, editions not yet settled, collections |
+| `sg:{p-xx}:log` | stream | whoever appends (`log/redis_streams`) | the log; trimmed behind its readers |
+| `sg:{p-xx}:meta` | hash | the owner's commit, `show`, `takeover` | epoch, owner, seen, commit, position, clock, ... |
+| `sg:{p-xx}:c:<customer>` | string | commit | the profile (`rules.profile.encode`) |
+| `sg:{p-xx}:m:<segment>` | zset | commit | members: customer -> since (ms); gone when empty |
+| `sg:{p-xx}:timers` | zset | commit | customer -> wake (ms), for those who have one |
+| `sg:{p-xx}:judged` | zset | commit | customer -> edition last judged by: all customers |
+| `sg:{p-xx}:out` | stream | commit | the feed: one packed entry a commit, id `<commit>-0`; capped |
+| `sg:{p-xx}:dead` | stream | commit | dead letters; capped |
+| `sg:{p-xx}:defs` | string | commit | definitions, editions not yet settled, collections |
 | `sg:{registry}:segments` | hash | `registry` | segment -> document as its author gave it |
 | `sg:{registry}:revision` | string | `registry` | grows with every change |
 | `sg:{log}:partitions` | string | `RedisLog.prepare` | how many partitions: fixed |
 
 No key expires: what may grow is capped or trimmed by its owner.
+
+**Tags.** `p-xx` is the partition's number and two or three characters that put it in its slot (`tag`). Nodes of a
+cluster hold ranges of the 16,384 slots, so partitions are laid out as the van der Corput sequence: 0, 1/2, 1/4, 3/4,
+1/8, 5/8 ... of all slots. A power of two of partitions is then spread over any number of equal ranges to within one,
+any other number up to 256 to within five (plain numbers: 32 on three nodes as 13, 11, 8). The tags follow from the
+number alone, for ever; to find a partition's keys by hand: `SCAN 0 MATCH sg:{17-*`.
 """
 
 from __future__ import annotations
+
+import binascii
+import itertools
+import string
+from functools import lru_cache
 
 REGISTRY = "sg:{registry}:segments"
 REVISION = "sg:{registry}:revision"
 PARTITIONS = "sg:{log}:partitions"
 SHOWN_CHANNEL = "sg:shown"
 """Publish/subscribe: a partition's number whenever it shows a commit. Only a hint to look; nothing hangs on it."""
+
+SLOTS = 16_384
+_PLACES = 1_024  # that partitions are laid out on, each 16 slots wide; more partitions begin anew
+_LETTERS = string.digits + string.ascii_letters
+
+
+def slot_of(key: str) -> int:
+    """The slot of a key, as a cluster computes it: of the part between the first `{` and the next `}`, if any."""
+    begin = key.find("{")
+    if begin >= 0 and (end := key.find("}", begin + 1)) > begin + 1:
+        key = key[begin + 1 : end]
+    return binascii.crc_hqx(key.encode(), 0) % SLOTS
+
+
+@lru_cache(maxsize=None)
+def tag(partition: int) -> str:
+    """The partition's hash tag: its number, and what makes its slot lie at `partition`'s place of the sequence.
+
+    >>> [(tag(p), slot_of(tag(p)) * 100 // SLOTS) for p in range(4)]
+    [('0-1r', 0), ('1-dO', 50), ('2-4g', 25), ('3-03', 75)]
+    """
+    place = int(f"{partition % _PLACES:010b}"[::-1], 2)
+    for length in (2, 3):
+        for letters in itertools.product(_LETTERS, repeat=length):
+            text = f"{partition}-{''.join(letters)}"
+            if slot_of(text) * _PLACES // SLOTS == place:
+                return text
+    raise AssertionError(f"no tag for partition {partition}")
 
 
 class PartitionKeys:
@@ -33,16 +72,16 @@ class PartitionKeys:
     __slots__ = ("dead", "definitions", "judged", "log", "members_prefix", "meta", "out", "profile_prefix", "timers")
 
     def __init__(self, partition: int) -> None:
-        tag = f"sg:{{{partition}}}:"
-        self.log = tag + "log"
-        self.meta = tag + "meta"
-        self.timers = tag + "timers"
-        self.judged = tag + "judged"
-        self.out = tag + "out"
-        self.dead = tag + "dead"
-        self.definitions = tag + "defs"
-        self.profile_prefix = tag + "c:"
-        self.members_prefix = tag + "m:"
+        prefix = f"sg:{{{tag(partition)}}}:"
+        self.log = prefix + "log"
+        self.meta = prefix + "meta"
+        self.timers = prefix + "timers"
+        self.judged = prefix + "judged"
+        self.out = prefix + "out"
+        self.dead = prefix + "dead"
+        self.definitions = prefix + "defs"
+        self.profile_prefix = prefix + "c:"
+        self.members_prefix = prefix + "m:"
 
     def profile(self, customer_id: str) -> str:
         return self.profile_prefix + customer_id

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Iterable
+
+import pytest
 
 from consumers.log.redis_streams import RedisLog
 from consumers.state import keys
 from consumers.state.registry import Registry
 from consumers.state.store import Store
 from tests.consumers.evaluator.worlds import SEGMENTS, Line, evaluate, random_events, write
+
+ALL_TAGS_SHA256 = "604aca6aeb53d0ca852f4beabd6bb07c9f8140c28b483920f130e9ee1403ec9c"
+
+
+def test_the_tags_never_change_for_they_name_what_is_stored() -> None:
+    assert [keys.tag(partition) for partition in range(4)] == ["0-1r", "1-dO", "2-4g", "3-03"]
+    assert keys.PartitionKeys(1).profile("ana") == "sg:{1-dO}:c:ana"
+    assert hashlib.sha256(" ".join(map(keys.tag, range(1024))).encode()).hexdigest() == ALL_TAGS_SHA256
+
+
+def test_every_partition_has_a_tag_of_its_own() -> None:
+    assert len({keys.tag(partition) for partition in range(1024)}) == 1024
+    assert len({keys.slot_of(keys.tag(partition)) for partition in range(1024)}) == 1024
+
+
+@pytest.mark.parametrize("nodes", [2, 3, 4, 5, 6, 10, 12])
+@pytest.mark.parametrize(
+    ("partitions", "uneven_max"), [((1, 2, 4, 8, 16, 32, 64, 128, 256), 1), (range(1, 65), 4), (range(1, 257), 5)]
+)
+def test_partitions_spread_evenly_over_nodes(nodes: int, partitions: Iterable[int], uneven_max: int) -> None:
+    for count in partitions:
+        on_node = [0] * nodes
+        for partition in range(count):
+            on_node[keys.slot_of(keys.PartitionKeys(partition).meta) * nodes // keys.SLOTS] += 1
+        assert max(on_node) - min(on_node) <= uneven_max, (count, on_node)
+
+
+@pytest.mark.parametrize(
+    ("key", "slot"), [("123456789", 12739), ("foo{123456789}bar{x}", 12739), ("foo{}{bar}", 8363), ("{123456789", 5574)]
+)
+def test_slots_are_those_of_the_cluster_specification(key: str, slot: int) -> None:
+    assert keys.slot_of(key) == slot
 
 
 def _table() -> dict[re.Pattern[str], str]:
@@ -19,7 +55,10 @@ def _table() -> dict[re.Pattern[str], str]:
 
 def _pattern(key: str) -> re.Pattern[str]:
     return re.compile(
-        re.escape(key).replace(r"\{p\}", r"\{\d+\}").replace("<customer>", ".+").replace("<segment>", ".+")
+        re.escape(key)
+        .replace(re.escape("{p-xx}"), r"\{\d+-\w{2,3}\}")
+        .replace("<customer>", ".+")
+        .replace("<segment>", ".+")
     )
 
 
