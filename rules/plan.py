@@ -152,6 +152,8 @@ def _collect(plan: Plan, definitions: Iterable[Definition], previous: Plan | Non
     """Folds what waiting definitions need and `plan` does not keep, under shadow keys, asked by nobody yet."""
     builder = Builder()
     for definition in definitions:
+        if definition.state == "deleted":  # it may wait behind one that needs something
+            continue
         plan.collecting[definition.segment] = definition
         builder.collect(_parsed(definition, previous))
     builder.finish()
