@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -44,8 +46,19 @@ class Published(msgspec.Struct, frozen=True, gc=False):
     place: Place
 
 
+def digest_of(value: bytes) -> bytes:
+    """16 bytes that tell whether two renderings are the same."""
+    return blake2b(value, digest_size=16).digest()
+
+
+def digest_of(value: bytes) -> bytes:
+    """16 bytes by which two values are told apart."""
+    return hashlib.blake2b(value, digest_size=16).digest()
+
+
 class Outlet(Protocol):
-    """The topic, with as many partitions as the log. Every call may raise `rules.errors.Unavailable`."""
+    """The topic, with as many partitions as the log. Every call ends within a bounded time, and may raise
+    `rules.errors.Unavailable`; the next call may then succeed (after a failed `publish`: `open()` first)."""
 
     @property
     def name(self) -> str:
@@ -68,7 +81,10 @@ class Outlet(Protocol):
         ...
 
     async def tail(self, partition: int) -> Place | None:
-        """The place of the newest published transition; None when the partition holds none (any more)."""
+        """The place of the newest published transition; None when the partition holds none (any more).
+
+        Unavailable while anybody has a transaction open at the partition's end: what is the newest is not decided then.
+        """
         ...
 
     async def published(self, partition: int, after_commit: int) -> dict[str, Published]:
