@@ -30,6 +30,7 @@ RESERVED_TYPES = ("definition", "tick")
 """The service's own records; refused from outside."""
 
 _TYPE = re.compile(rf"[a-z][a-z0-9_]{{0,{EVENT_TYPE_CHARS_MAX - 1}}}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,200})?")
 _SEGMENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _TS_MIN = -62_135_510_400_000  # 0001-01-02: every offset of an instant in these years can be written as a date
 _TS_MAX = 253_402_214_400_000  # 9999-12-31
@@ -46,6 +47,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     id: str = ""
     properties: dict[str, Any] = {}
     rank: str = ""  # orders events of one `ts`: the id, or for events without one their place in the log
+    traceparent: str = ""  # W3C Trace Context, passed on to the transitions that the event makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,16 @@ def event_of(raw: dict[str, Any], now_ms: int | None, limits: EventLimits, rank:
     shape = _SHAPES.get(event_type)
     if shape is not None:
         shape(properties)
-    return Event(event_type, customer_id, ts, event_id, properties, event_id or rank)
+    event = Event(event_type, customer_id, ts, event_id, properties, event_id or rank)
+    trace = raw.get("traceparent")
+    return event if trace is None else with_traceparent(event, trace)
+
+
+def with_traceparent(event: Event, trace: Any) -> Event:
+    """The event with a W3C `traceparent`; what is none is left out, for it says nothing of the event itself."""
+    if type(trace) is not str or _TRACEPARENT.fullmatch(trace) is None:
+        return event
+    return msgspec.structs.replace(event, traceparent=trace)
 
 
 # -- the fields -------------------------------------------------------------------------------------------------------

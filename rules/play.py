@@ -11,7 +11,7 @@ from rules.plan import Plan
 from rules.profile import CHANGED, SEQUENCE, Profile, new_profile
 from rules.step import step
 from rules.times import NEVER
-from rules.transitions import Transition
+from rules.transitions import Transition, traced
 
 
 class Partition:
@@ -35,6 +35,8 @@ class Partition:
         _, changes, wake = step(profile, (event,), self.plan, self.clock, self.tally)
         if wake < NEVER and wake != before:
             heappush(self._timers, (wake, event.customer_id))
+        if changes and event.traceparent:
+            changes = traced(changes, event)
         return out + changes if out else changes
 
     def run_to(self, until: int) -> list[Transition]:

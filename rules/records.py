@@ -79,6 +79,8 @@ def decode_line(data: bytes) -> tuple[Event, int | None]:
 def encode_event(event: Event) -> bytes:
     """The event in native form, as the log holds it."""
     raw = {"id": event.id, "type": event.type, "customer_id": event.customer_id, "ts": format_instant(event.ts)}
+    if event.traceparent:
+        raw["traceparent"] = event.traceparent
     return orjson.dumps({**raw, "properties": event.properties})
 
 

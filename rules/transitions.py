@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 import orjson
 
+from rules.events import Event
 from rules.times import NEVER, format_instant
 
 Cause = Literal["event", "clock", "definition", "backfill", "manual", "merge", "correction", "erasure"]
@@ -27,6 +29,7 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     event_id: str = ""
     why: tuple[dict[str, Any], ...] = ()
     forecast: int | None = None
+    traceparent: str = ""  # of the event that caused it
 
     @property
     def entered(self) -> bool:
@@ -36,6 +39,14 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     def id(self) -> str:
         """The idempotency key."""
         return f"{self.segment}:{self.customer_id}:{self.sequence}"
+
+
+def traced(changes: Iterable[Transition], event: Event) -> list[Transition]:
+    """What reading `event` changed; what the event itself caused carries its trace on."""
+    return [
+        msgspec.structs.replace(change, traceparent=event.traceparent) if change.event_id == event.id else change
+        for change in changes
+    ]
 
 
 def render(change: Transition) -> bytes:
@@ -53,15 +64,16 @@ def render(change: Transition) -> bytes:
         forecast = None if change.forecast >= NEVER else format_instant(change.forecast)
         data["leaves_at" if change.entered else "enters_at"] = forecast
     data["why"] = change.why
-    return orjson.dumps(
-        {
-            "specversion": "1.0",
-            "id": change.id,
-            "source": "/segmentd",
-            "type": "segment.entered" if change.entered else "segment.exited",
-            "subject": change.customer_id,
-            "time": format_instant(change.time),
-            "datacontenttype": "application/json",
-            "data": data,
-        }
-    )
+    told: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": change.id,
+        "source": "/segmentd",
+        "type": "segment.entered" if change.entered else "segment.exited",
+        "subject": change.customer_id,
+        "time": format_instant(change.time),
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    if change.traceparent:  # CloudEvents' Distributed Tracing extension
+        told["traceparent"] = change.traceparent
+    return orjson.dumps(told)

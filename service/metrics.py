@@ -107,6 +107,20 @@ class EvaluatorMetrics:
         self._clock_lag = _by_partition(registry, "segmentd_clock_lag_seconds", "Age of the newest record read")
         self._due_lag = _by_partition(registry, "segmentd_due_timer_lag_seconds", "How long the next change is overdue")
         self._hot = _by_partition(registry, "segmentd_hot_profiles", "Decoded profiles kept in memory")
+        self._owned = _by_partition(registry, "segmentd_partition_owned", "1 where this process evaluates a partition")
+        self._stopped = _by_partition(registry, "segmentd_partition_stopped", "1 where it had to stop: see the status")
+        self._moved = Counter(
+            "segmentd_records_moved_total", "Log records written on to their customer's partition", registry=registry
+        )
+        self._rollbacks = Counter(
+            "segmentd_store_rollbacks_total", "Partitions whose store had lost published commits", registry=registry
+        )
+        self._adopted = Counter(
+            "segmentd_transitions_adopted_total",
+            "Published transitions that stand although they came again differently, or not",
+            ("why",),
+            registry=registry,
+        )
 
     def events(self, event_type: str, outcome: evaluator.Outcome, count: int) -> None:
         self._events.labels(self._types(event_type) if event_type else "all", outcome).inc(count)
@@ -128,6 +142,19 @@ class EvaluatorMetrics:
 
     def hot_profiles(self, partition: int, count: int) -> None:
         self._hot.labels(str(partition)).set(count)
+
+    def moved(self, records: int) -> None:
+        self._moved.inc(records)
+
+    def owned(self, partition: int, owned: bool, stopped: bool) -> None:
+        self._owned.labels(str(partition)).set(owned)
+        self._stopped.labels(str(partition)).set(stopped)
+
+    def rolled_back(self) -> None:
+        self._rollbacks.inc()
+
+    def adopted(self, why: Literal["differs", "absent"], count: int) -> None:
+        self._adopted.labels(why).inc(count)
 
 
 def _by_partition(registry: CollectorRegistry, name: str, about: str) -> Gauge:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from consumers.evaluator.hot import Kept
 from consumers.evaluator.metrics import Metrics, Outcome
-from consumers.log.port import Record
+from consumers.log.port import NewRecord, Record
 from consumers.state.commit import Commit, DeadLetter, Meta
 from rules.fold import Tally
 from rules.profile import encode
@@ -18,14 +18,19 @@ _REASON_CHARS_MAX = 2_000
 
 
 class Draft:
-    """`touched`: customers whose profile may have changed, in the order met."""
+    """`touched`: customers whose profile may have changed, in the order met. `moved`: records of other partitions.
 
-    __slots__ = ("dead", "new_customers", "tally", "touched", "transitions", "types")
+    `instead`: by place in `transitions`, what stands in the feed instead of what they render to (see `recovery`).
+    """
+
+    __slots__ = ("dead", "instead", "moved", "new_customers", "tally", "touched", "transitions", "types")
 
     def __init__(self) -> None:
         self.touched: dict[str, Kept] = {}
         self.transitions: list[Transition] = []
+        self.instead: dict[int, bytes] = {}
         self.dead: list[DeadLetter] = []
+        self.moved: list[NewRecord] = []
         self.tally = Tally()
         self.types: Counter[str] = Counter()
         self.new_customers = 0
@@ -66,10 +71,14 @@ class Draft:
             timers=timers,
             timers_off=timers_off,
             judged=judged,
-            transitions=[render(change) for change in self.transitions],
+            transitions=self.rendered(),
             dead=self.dead,
             definitions=definitions,
         )
+
+    def rendered(self) -> list[bytes]:
+        """The transitions as the feed gets them."""
+        return [self.instead.get(nth) or render(change) for nth, change in enumerate(self.transitions)]
 
     def _members(self) -> dict[str, tuple[dict[str, int], list[str]]]:
         """Per segment: who is a member after this, since when, and who no longer is."""
@@ -104,6 +113,8 @@ class Draft:
         for outcome, count in counts.items():
             if count:
                 metrics.events("", outcome, count)
+        if self.moved:
+            metrics.moved(len(self.moved))
         kinds = Counter((change.segment, change.entered) for change in self.transitions)
         for (segment, entered), count in kinds.items():
             metrics.transitions(segment, "entered" if entered else "exited", count)

@@ -40,8 +40,8 @@ class HotProfiles:
             kept = self._kept[customer_id] = Kept(new_profile(customer_id), NEVER, None)
         return kept
 
-    async def load(self, customer_ids: Iterable[str]) -> None:
-        """Have these at hand: misses are read by one MGET."""
+    async def load(self, customer_ids: Iterable[str]) -> list[str]:
+        """Have these at hand: misses are read by one MGET. Answers the misses."""
         missing = []
         for customer_id in customer_ids:
             if customer_id in self._kept:
@@ -49,12 +49,18 @@ class HotProfiles:
             else:
                 missing.append(customer_id)
         if not missing:
-            return
+            return missing
         values = await self._store.call("MGET", *map(self._keys.profile, missing))
         for customer_id, value in zip(missing, values, strict=True):
             if value is not None:
                 profile = decode(value)
                 self._kept[customer_id] = Kept(profile, profile.wake, profile.edition)
+        return missing
+
+    def forget(self, customer_ids: Iterable[str]) -> None:
+        """These are not of this partition after all."""
+        for customer_id in customer_ids:
+            self._kept.pop(customer_id, None)
 
     def shrink(self) -> None:
         """Let go of what is too many. Only between commits: what is not yet stored must stay."""

@@ -29,6 +29,18 @@ class Metrics(Protocol):
 
     def hot_profiles(self, partition: int, count: int) -> None: ...
 
+    def moved(self, records: int) -> None:
+        """Records found on another partition than their customer's, and written to the right one."""
+
+    def owned(self, partition: int, owned: bool, stopped: bool) -> None:
+        """Whether this process owns a partition, and whether it had to stop evaluating it."""
+
+    def rolled_back(self) -> None:
+        """A store was found to be behind what was published: it had lost commits."""
+
+    def adopted(self, why: Literal["differs", "absent"], count: int) -> None:
+        """Published transitions that stand although doing the log again gave another one, or none."""
+
 
 class NullMetrics:
     """Counts nothing."""
@@ -40,3 +52,7 @@ class NullMetrics:
     def due_lag(self, partition: int, seconds: float) -> None: ...
     def transitions(self, segment: str, kind: Literal["entered", "exited"], count: int) -> None: ...
     def hot_profiles(self, partition: int, count: int) -> None: ...
+    def moved(self, records: int) -> None: ...
+    def owned(self, partition: int, owned: bool, stopped: bool) -> None: ...
+    def rolled_back(self) -> None: ...
+    def adopted(self, why: Literal["differs", "absent"], count: int) -> None: ...

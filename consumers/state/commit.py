@@ -39,7 +39,13 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
 
 class Meta(msgspec.Struct):
     """A partition's own small state. `numbered`: transitions ever written; `cursor`: last customer merged by a
-    collection (see `evaluator/collect`), "" for none."""
+    collection (see `evaluator/collecting`), "" for none. `trouble`: why its owner does not evaluate it, "" for nothing.
+
+    Where a relay publishes the outbox (see `consumers/relay`): `relays` are the transactional ids, separated by blanks,
+    that may still have a transaction open for this partition; `relayed` says how far the topic is, as of some time ago.
+    While `lost_to` is above 0, the store had been rolled back: commits above `lost_from` up to `lost_to` were published
+    and come again, until the log's `lost_position`. `rebuild` 1: an empty store may be filled from the log anew.
+    """
 
     epoch: int = 0
     owner: str = ""
@@ -51,6 +57,13 @@ class Meta(msgspec.Struct):
     numbered: int = 0
     edition: int = 0
     cursor: str = ""
+    trouble: str = ""
+    relays: str = ""
+    relayed: str = ""
+    lost_from: int = 0
+    lost_to: int = 0
+    lost_position: Offset = START
+    rebuild: int = 0
 
     @classmethod
     def parse(cls, flat: list[bytes]) -> Meta:
@@ -151,29 +164,39 @@ def _arguments(keys: PartitionKeys, commit: Commit) -> tuple[list[str], list[Arg
     return names, [head, blob]
 
 
-async def apply(store: Store, keys: PartitionKeys, commit: Commit) -> Committed:
-    """Write it, durably. The same again is harmless. Raises Reload, Unavailable (then it may stand: repeat it)."""
-    names, args = _arguments(keys, commit)
-    (answer,) = await store.run_durably([Run(_COMMIT, names, args)])
+async def apply(store: Store, keys: PartitionKeys, commit: Commit, *, durably: bool = True) -> Committed:
+    """Write it; durably: back when it is on the server's disk. The same again is harmless.
+
+    Raises Reload, Unavailable (then it may stand: repeat it).
+    """
+    run = Run(_COMMIT, *_arguments(keys, commit))
+    (answer,) = await store.run_durably([run]) if durably else [await store.run(*run)]
     what, why, due, customers = answer
     if what == b"reload":
         raise Reload(why.decode())
     return Committed(again=what == b"again", due=int(float(due)) if due else None, customers=int(customers))
 
 
-async def take_over(store: Store, keys: PartitionKeys, owner: str, lease_ms: int, force: bool) -> Meta:
-    """Become the owner; everything earlier owners wrote is durable then. Raises Held (not when forced), Unavailable."""
-    (answer,) = await store.run_durably([Run(_TAKEOVER, [keys.meta], [owner, lease_ms, "1" if force else "0"])])
+async def take_over(
+    store: Store, keys: PartitionKeys, owner: str, lease_ms: int, force: bool, relay: str = ""
+) -> Meta:
+    """Become the owner; everything earlier owners wrote is durable then. Raises Held (not when forced), Unavailable.
+
+    `relay`: the own transactional id, which is added to `Meta.relays` in the same step.
+    """
+    args: list[Argument] = [owner, lease_ms, "1" if force else "0", relay]
+    (answer,) = await store.run_durably([Run(_TAKEOVER, [keys.meta], args)])
     if answer[0] == b"held":
         raise Held(f"owned by {answer[1].decode()}")
     return Meta.parse(answer[1])
 
 
-async def show(store: Store, keys: PartitionKeys, partition: int, epoch: int, commit: int | None) -> None:
-    """Let the feed's readers see a durable commit (None: only say that the owner is alive). Raises Reload."""
-    shown = "" if commit is None else commit
-    if not await store.run(_SHOW, [keys.meta], [epoch, shown, SHOWN_CHANNEL, partition]):
-        raise Reload("another epoch owns the partition")
+async def show(store: Store, keys: PartitionKeys, partition: int, meta: Meta) -> None:
+    """Let the feed's readers see a durable commit, and say that the owner is alive, and its trouble. Raises Reload."""
+    args: list[Argument] = [meta.epoch, meta.commit, SHOWN_CHANNEL, partition, meta.trouble]
+    why = await store.run(_SHOW, [keys.meta], args)
+    if why:
+        raise Reload(why.decode())
 
 
 async def release(store: Store, keys: PartitionKeys, epoch: int) -> None:

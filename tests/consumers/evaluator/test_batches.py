@@ -68,7 +68,7 @@ async def test_owners_that_take_over_in_the_middle_make_the_same(store: Store, l
     await write(store, START + events + END)
     for n in range(1_000):
         owner = make(store, log)
-        await owner.load(f"owner {n}", force=True)
+        await owner.open(f"owner {n}", force=True)
         records = await log.read({0: owner.position}, 7, 0)
         if not records:
             break

@@ -25,6 +25,7 @@ from tests.consumers.evaluator.worlds import (
     DAY,
     HOUR,
     Line,
+    at_home,
     by_customer,
     define,
     evaluate,
@@ -89,12 +90,14 @@ async def test_edits_in_the_middle_take_effect_at_their_record(
 
 
 async def test_a_new_segment_judges_all_customers_without_waiting_for_their_events(store: Store, log: RedisLog) -> None:
-    views: list[Line] = [(BEGIN + n, Event("page_view", f"c{n}", BEGIN + n, f"v{n}", {}, f"v{n}")) for n in range(50)]
+    views: list[Line] = [
+        (BEGIN + n, Event("page_view", at_home(n), BEGIN + n, f"v{n}", {}, f"v{n}")) for n in range(50)
+    ]
     more = define("active", enter={"event": "page_view", "within": "2d"})
     other = DefinitionRecord("seen", 1, "active", {"id": "seen", "enter": {"event": "page_view", "within": "1d"}})
     await write(store, [(BEGIN - 1, more), *views, (BEGIN + HOUR, other)])
     owner = make(store, log, Settings(drain_customers_max=10))
-    await owner.load("test", force=True)
+    await owner.open("test", force=True)
     await owner.take(await log.read({0: -1}, 100, 0))
     reads = Reads(store, log, Feed(store, 2))
     progress = []
@@ -191,7 +194,7 @@ async def test_new_questions_are_answered_from_the_whole_log(
 async def _run(store: Store, log: RedisLog, settings: Settings, restarts: bool) -> Any:
     """Evaluate to the end; with `restarts`, by a new owner after every batch and every chunk or two."""
     owner, steps = make(store, log, settings), 0
-    await owner.load("owner", force=True)
+    await owner.open("owner", force=True)
     while True:
         records = await log.read({0: owner.position}, 25, 0)
         if not records and not owner.busy:
@@ -204,7 +207,7 @@ async def _run(store: Store, log: RedisLog, settings: Settings, restarts: bool) 
         steps += 1
         if restarts and steps < 60:
             owner = make(store, log, settings)
-            await owner.load(f"owner {steps}", force=True)
+            await owner.open(f"owner {steps}", force=True)
 
 
 async def test_while_it_collects_the_segment_says_so_and_the_log_is_not_trimmed(store: Store, log: RedisLog) -> None:
@@ -212,7 +215,7 @@ async def test_while_it_collects_the_segment_says_so_and_the_log_is_not_trimmed(
     asked = DefinitionRecord("refunded", 1, "active", LATER["refunded"])
     await write(store, [(BEGIN - 9, define("active")), *events, (events[-1][0], asked)])
     owner = make(store, log)
-    await owner.load("test", force=True)
+    await owner.open("test", force=True)
     await owner.take(await log.read({0: -1}, 5_000, 0))
     reads = Reads(store, log, Feed(store, 2))
     waiting = (await reads.activations({"refunded": 1}))["refunded"]

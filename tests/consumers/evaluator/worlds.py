@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import count, islice
 from typing import Any
 
 import msgspec
 import orjson
 
+from consumers.clock import SYSTEM_CLOCK
 from consumers.evaluator.metrics import NullMetrics
+from consumers.evaluator.owned import Tools
 from consumers.evaluator.partition import Partition
 from consumers.evaluator.settings import Settings
+from consumers.log.partition import partition_of
 from consumers.log.redis_streams import RedisLog
 from consumers.state.commit import OutboxEntry
 from consumers.state.keys import PartitionKeys
@@ -84,9 +89,15 @@ def _fitting(event: Event, rng: random.Random) -> dict[str, Any]:
 
 def _of(event: Any, customers: int, rng: random.Random) -> Event:
     """The same customer for the same id, so that duplicates are duplicates."""
-    customer = f"customer-{int(event.id[1:]) * 7919 % customers}"
+    customer = at_home(int(event.id[1:]) * 7919 % customers)
     assert isinstance(event, Event)
     return msgspec.structs.replace(event, customer_id=customer, rank=event.id)
+
+
+@cache
+def at_home(nth: int) -> str:
+    """A customer of partition 0 of 2: the names that hash elsewhere would be sent there."""
+    return next(islice((name for n in count() if partition_of(name := f"customer-{n}", 2) == 0), nth, None))
 
 
 def payload(item: Event | DefinitionRecord | bytes | None) -> bytes:
@@ -106,7 +117,7 @@ async def write(store: Store, lines: Iterable[Line], partition: int = 0) -> None
 
 
 def make(store: Store, log: RedisLog, settings: Settings | None = None, partition: int = 0) -> Partition:
-    return Partition(partition, store, log, settings or Settings(drain_ms=1_000), NullMetrics())
+    return Partition(partition, Tools(store, log, settings or Settings(drain_ms=1_000), NullMetrics(), SYSTEM_CLOCK))
 
 
 async def rest(partition: Partition) -> None:
@@ -120,7 +131,7 @@ async def evaluate(
 ) -> Partition:
     """Own the partition and take the log to its end in batches; with `idle`, what is due is done in between."""
     owner = make(store, log, settings)
-    await owner.load("test", force=True)
+    await owner.open("test", force=True)
     while True:
         records = await log.read({0: owner.position}, batch, 0)
         if records:

@@ -119,7 +119,7 @@ async def test_a_new_owner_ends_the_commits_of_the_old(owned: Store) -> None:
     with pytest.raises(Reload, match="epoch 2"):
         await apply(owned, KEYS, make(2))
     with pytest.raises(Reload):
-        await show(owned, KEYS, 0, 1, 1)
+        await show(owned, KEYS, 0, Meta(epoch=1, commit=1))
     await apply(owned, KEYS, make(2, epoch=2))
 
 
@@ -183,9 +183,10 @@ async def test_many_customers_fit_one_commit(owned: Store) -> None:
 async def test_showing_never_goes_back(owned: Store) -> None:
     await apply(owned, KEYS, make())
     await apply(owned, KEYS, make(2))
-    await show(owned, KEYS, 0, 1, 2)
-    await show(owned, KEYS, 0, 1, 1)
-    await show(owned, KEYS, 0, 1, None)
+    await show(owned, KEYS, 0, Meta(epoch=1, commit=2, trouble="waits"))
+    with pytest.raises(Reload, match="commit 2"):
+        await show(owned, KEYS, 0, Meta(epoch=1, commit=1))
+    await show(owned, KEYS, 0, Meta(epoch=1, commit=2))
     meta = Meta.parse(await owned.call("HGETALL", KEYS.meta))
     assert (meta.shown, meta.shown_position) == (2, make(2).position)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumers.state.commit import Commit, apply, show, take_over, trim_out
+from consumers.state.commit import Commit, Meta, apply, show, take_over, trim_out
 from consumers.state.cursors import CursorInvalid
 from consumers.state.feed import Feed, PositionInvalid, PositionLost
 from consumers.state.keys import PartitionKeys
@@ -55,7 +55,7 @@ class Writer:
         )
         self.numbered[partition] += len(transitions)
         if shown:
-            await show(self.store, KEYS[partition], partition, 1, number)
+            await show(self.store, KEYS[partition], partition, Meta(epoch=1, commit=number))
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_a_commit_is_seen_only_once_it_is_shown(store: Store, writer: Writ
     await writer.commit(0, b"a2", shown=False)
     assert await everything(feed, await feed.oldest()) == [b"a1"]
     now = await feed.now()
-    await show(store, KEYS[0], 0, 1, 2)
+    await show(store, KEYS[0], 0, Meta(epoch=1, commit=2))
     assert await everything(feed, now) == [b"a2"]
     assert await everything(feed, await feed.now()) == []
 
@@ -110,7 +110,7 @@ async def test_now_is_before_the_first_commit_while_that_is_not_shown(store: Sto
     feed = Feed(store, 2)
     await writer.commit(0, b"a1", shown=False)
     now = await feed.now()
-    await show(store, KEYS[0], 0, 1, 1)
+    await show(store, KEYS[0], 0, Meta(epoch=1, commit=1))
     assert await everything(feed, now) == [b"a1"]
 
 

@@ -1,0 +1,159 @@
+"""A partition as its owner holds it, and the two steps that write: (4) commit, (5) publish.
+
+Everything here is true as long as nobody else commits, which the commit's fence makes sure. After any exception from a
+call the partition is taken over anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from consumers.clock import Clock
+from consumers.evaluator.draft import Draft
+from consumers.evaluator.editions import Editions
+from consumers.evaluator.hot import HotProfiles
+from consumers.evaluator.metrics import Metrics
+from consumers.evaluator.settings import Settings
+from consumers.failpoints import reach
+from consumers.log.port import Log, Offset
+from consumers.state.commit import Commit, Committed, DeadLetter, Meta, apply, release, show, take_over, trim_out
+from consumers.state.keys import PartitionKeys
+from consumers.state.store import Store
+from rules.errors import Unavailable
+
+_COMMIT_PAUSES_S = (0.05, 0.5)  # before the commit is sent again; then the partition is taken over anew
+
+
+class DeadLetterSink(Protocol):
+    """Where records that cannot be taken go, when not into the commit itself."""
+
+    async def put(self, partition: int, letters: Sequence[DeadLetter]) -> None:
+        """Durably, before it returns; the same letter again is harmless. Raises Unavailable."""
+        ...
+
+
+class Tools(msgspec.Struct, frozen=True):
+    """What all partitions of a process share. `dead_letters` None: they are part of the commit.
+
+    `durably`: whether a commit waits for the store's disk. Where the log lies elsewhere it need not: a store that loses
+    its last second does it again.
+    """
+
+    store: Store
+    log: Log
+    settings: Settings
+    metrics: Metrics
+    clock: Clock
+    durably: bool = True
+    dead_letters: DeadLetterSink | None = None
+
+
+class Owned:
+    """Raises Reload, Unavailable. `due`: the earliest timer (ms); `customers`: how many there are."""
+
+    def __init__(self, number: int, tools: Tools) -> None:
+        self.number = number
+        self.keys = PartitionKeys(number)
+        self.store, self.log = tools.store, tools.log
+        self.settings, self.metrics, self.clock_now = tools.settings, tools.metrics, tools.clock
+        self.meta = Meta()
+        self.customers = 0
+        self.due: int | None = None
+        self.editions = Editions(None)
+        hot_max = max(1, self.settings.hot_profiles_max // self.log.partitions)
+        self.hot = HotProfiles(self.store, self.keys, hot_max)
+        self._dead_letters, self._durably = tools.dead_letters, tools.durably
+
+    @property
+    def position(self) -> Offset:
+        return self.meta.position
+
+    async def raise_epoch(self, owner: str, relay: str, *, force: bool) -> None:
+        """(T1) Fence the former owner. Raises Held while another is alive, unless forced."""
+        self.meta = await take_over(self.store, self.keys, owner, self.settings.lease_ms, force, relay)
+        reach("T1.after")
+
+    async def load(self) -> None:
+        """Read where the partition stands, and show the last commit, which its owner may not have got to."""
+        flat, definitions, self.customers, nearest = await self.store.calls(
+            [
+                ("HGETALL", self.keys.meta),
+                ("GET", self.keys.definitions),
+                ("ZCARD", self.keys.judged),
+                ("ZRANGE", self.keys.timers, 0, 0, "WITHSCORES"),
+            ]
+        )
+        epoch = self.meta.epoch
+        self.meta = Meta.parse(flat)
+        self.meta.epoch = epoch  # ours; another owner's is found out by the next write
+        self.due = int(float(nearest[1])) if nearest else None
+        self.editions = Editions(definitions)
+        await self.publish()
+
+    async def publish(self) -> None:
+        """(5) Let the feed's readers see what is durable; says as well that the owner is alive."""
+        await show(self.store, self.keys, self.number, self.meta)
+        reach("5.after")
+
+    async def release(self) -> None:
+        """Give the partition back: the next owner need not wait."""
+        await release(self.store, self.keys, self.meta.epoch)
+
+    async def trim_feed(self, oldest_number: int) -> None:
+        """Let go of transitions before this number of the outbox."""
+        if oldest_number > 1:
+            await trim_out(self.store, self.keys, oldest_number)
+
+    async def have_profiles(self, customer_ids: Iterable[str]) -> list[str]:
+        """(2) Have the profiles at hand; answers the customers that were not in memory."""
+        missing = await self.hot.load(customer_ids)
+        reach("2.after")
+        return missing
+
+    def begin_commit(self, draft: Draft) -> Commit:
+        """The commit after the last one, whose position, clock and cursor the caller may set."""
+        return draft.commit(self.meta, self.editions.take_unwritten(), self.editions.state.newest)
+
+    async def commit(self, draft: Draft, commit: Commit) -> None:
+        """(3b) what belongs elsewhere, (4) all of it or nothing, durably; then (5)."""
+        began = self.clock_now.monotonic()
+        await self._send_on(draft, commit)
+        reach("4.before")
+        done = await self._apply(commit)
+        reach("4.after")
+        draft.stored()
+        meta = self.meta
+        meta.commit, meta.position, meta.clock = commit.commit, commit.position, commit.clock
+        meta.edition, meta.cursor = commit.edition, commit.cursor
+        meta.numbered += len(commit.transitions)
+        self.due, self.customers = done.due, done.customers
+        self.hot.shrink()
+        committed = self.clock_now.monotonic()
+        await self.publish()
+        self.metrics.step_seconds("commit", committed - began)
+        self.metrics.step_seconds("publish", self.clock_now.monotonic() - committed)
+        draft.report(self.metrics)
+        self.metrics.hot_profiles(self.number, len(self.hot))
+
+    async def _send_on(self, draft: Draft, commit: Commit) -> None:
+        """(3b) Records of other partitions and dead letters, durably, before the position moves past them."""
+        if draft.moved:
+            await self.log.append(draft.moved)
+            reach("3b.moved")
+        if draft.dead and self._dead_letters is not None:
+            await self._dead_letters.put(self.number, draft.dead)
+            commit.dead = []
+            reach("3b.dead")
+
+    async def _apply(self, commit: Commit) -> Committed:
+        """The very same commit again where its answer got lost: once it stands, again changes nothing."""
+        for pause_s in _COMMIT_PAUSES_S:
+            try:
+                return await apply(self.store, self.keys, commit, durably=self._durably)
+            except Unavailable:
+                await asyncio.sleep(pause_s)
+        return await apply(self.store, self.keys, commit, durably=self._durably)
