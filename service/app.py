@@ -44,7 +44,9 @@ def create_app(services: Services) -> FastAPI:
         (customers.router, "read"),
         (check.router, "read"),
         (transitions.router, "read"),
+        (operations.metrics, "read"),
         (operations.status, "read"),
+        (operations.dead_letters, "manage"),
     )
     for router, scope in scoped:
         app.include_router(router, dependencies=[Depends(require(scope))])

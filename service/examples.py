@@ -331,7 +331,7 @@ TRANSITIONS: Responses = {
 }
 HEALTHZ: Responses = {200: _ok("Alive", {"status": "ok"})}
 READYZ: Responses = {
-    200: _ok("Ready", {"status": "ready"}),
+    200: _ok("Ready", {"status": "ready", "warnings": []}),
     503: _problem(
         "Not ready",
         "unavailable",
@@ -339,10 +339,33 @@ READYZ: Responses = {
         503,
         "the store is away",
         reasons=["the store is away"],
+        warnings=[],
     ),
 }
 METRICS: Responses = {
     200: _ok("Metrics", 'segmentd_events_total{outcome="applied",type="purchase"} 1.0\n', "text/plain")
+}
+_PARTITION = {
+    "partition": 0,
+    "owner": "evaluator-1:7:a1b2c3",
+    "owner_seen": "2026-11-21T09:00:00.250Z",
+    "trouble": None,
+    "recovering": False,
+    "epoch": 3,
+    "commit": 12,
+    "position": "536371",
+    "log_end": "536371",
+    "lag_records": 0,
+    "clock": "2026-11-21T09:00:00Z",
+    "clock_lag_ms": 0,
+    "relay_lag": 0,
+    "customers": 1,
+    "judged": 1,
+    "timers": 1,
+    "timers_due": 0,
+    "next_due": "2027-05-19T09:00:00.123Z",
+    "edition": 1,
+    "dead_letters": 0,
 }
 STATUS: Responses = {
     200: _ok(
@@ -350,13 +373,35 @@ STATUS: Responses = {
         {
             "ready": True,
             "reasons": [],
+            "warnings": [],
             "segments": 1,
             "customers": 1,
             "lag_records": 0,
             "clock_lag_ms": 0,
+            "relay_lag": 0,
             "dead_letters": 0,
             "streams": 0,
-            "partitions": [],
+            "partitions": [_PARTITION],
         },
     )
+}
+DEAD_LETTERS: Responses = {
+    200: _ok(
+        "A page of dead letters",
+        {
+            "dead_letters": [
+                {
+                    "id": "0:1795424400000-0",
+                    "partition": 0,
+                    "offset": "536371",
+                    "timestamp": "2026-11-20T09:00:00.123Z",
+                    "reason": "customer_id: is missing",
+                    "record": '{"type":"purchase"}',
+                    "record_base64": "eyJ0eXBlIjoicHVyY2hhc2UifQ==",
+                }
+            ],
+            "cursor": None,
+        },
+    ),
+    400: _BAD_CURSOR,
 }

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.auth import Scope
+from service.metrics import Metrics
 from service.problems import Problem
+from service.readiness import Readiness
+from service.settings import Settings
 from service.wiring import Services
 
 _bearer = HTTPBearer(
     auto_error=False, description="Needed only where tokens are set (`SEGMENTD_TOKENS`); scopes: ingest, read, manage."
 )
+
+
+class Process(Protocol):
+    """What every process has that answers HTTP, if only to whoever operates it (`Services` is one).
+
+    `closing` is set when it begins to end.
+    """
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def metrics(self) -> Metrics: ...
+
+    @property
+    def closing(self) -> asyncio.Event: ...
+
+    async def readiness(self) -> Readiness:
+        """Asked at each /readyz; never raises Unavailable."""
+        ...
+
+
+async def process(request: Request) -> Process:
+    found: Process = request.app.state.services
+    return found
 
 
 async def services(request: Request) -> Services:
@@ -24,13 +53,14 @@ async def services(request: Request) -> Services:
 
 
 With = Annotated[Services, Depends(services)]
+WithProcess = Annotated[Process, Depends(process)]
 
 
 def require(scope: Scope) -> Callable[..., Awaitable[None]]:
     """A dependency that lets a request pass if its token has the scope, or if no tokens are set at all."""
 
     async def check(
-        parts: With, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None
+        parts: WithProcess, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None
     ) -> None:
         tokens = parts.settings.tokens
         if not tokens:

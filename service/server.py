@@ -5,22 +5,22 @@ from __future__ import annotations
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
-from service.app import create_app
-from service.wiring import Services
+from service.guard import Process
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that tells the services at the first signal, so that open streams don't hold the end up.
+    """A uvicorn server that tells the process at the first signal, so that open streams don't hold the end up.
 
     `started` is true once it listens; `port` is where (for `http_port` 0).
     """
 
-    def __init__(self, services: Services) -> None:
-        settings = services.settings
+    def __init__(self, process: Process, app: FastAPI) -> None:
+        settings = process.settings
         super().__init__(
             uvicorn.Config(
-                create_app(services),
+                app,
                 host=settings.http_host,
                 port=settings.http_port,
                 log_config=None,
@@ -30,16 +30,16 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=settings.shutdown_seconds,
             )
         )
-        self._services = services
+        self._process = process
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        self._services.closing.set()
+        self._process.closing.set()
 
     def stop(self) -> None:
         """The same without a signal."""
         self.should_exit = True
-        self._services.closing.set()
+        self._process.closing.set()
 
     @property
     def port(self) -> int:

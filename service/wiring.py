@@ -18,6 +18,7 @@ from consumers.state.store import Store
 from rules.errors import SegmentdError
 from service import logs
 from service.metrics import Metrics
+from service.readiness import Readiness, readiness_of
 from service.settings import Settings
 
 _log = logs.get("wiring")
@@ -64,6 +65,12 @@ class Services:
     def evaluator_failed(self) -> bool:
         """Whether the evaluator of this process ended by itself."""
         return self._running is not None and self._running.done() and not self.closing.is_set()
+
+    async def readiness(self) -> Readiness:
+        """Whether this process can do its work."""
+        if self.closing.is_set():
+            return Readiness(["the service is stopping"])
+        return await readiness_of(self.reads, self.evaluator, evaluator_failed=self.evaluator_failed)
 
     async def close(self) -> None:
         """Ends everything in the order in which nothing is lost: streams, evaluator, connections, server."""

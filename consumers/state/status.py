@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,22 +12,28 @@ from consumers.log.port import START, Lag, Log, Offset
 from consumers.state.commit import Meta
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Argument, Store
+from rules.errors import Unavailable
 
 _COMMANDS = 6  # asked of each partition
+_LOG_S = 2.0  # for the log's ends; readiness is asked every few seconds, and must answer while the log is away
 
 
 class PartitionStatus(msgspec.Struct, frozen=True):
-    """Instants and lags in ms."""
+    """Instants and lags in ms. What only the log knows is None while it is away."""
 
     partition: int
     owner: str  # "": nobody
+    seen: int  # when the owner last said that it is alive (the store's clock); 0: never
+    trouble: str  # why the owner does not evaluate; "": it does
+    recovering: bool  # the store had been rolled back behind the transitions' topic, and catches up
     epoch: int
     commit: int
     position: Offset
-    log_end: Offset
-    lag_records: int  # records after `position`, counted up to LAG_RECORDS_MAX
+    log_end: Offset | None
+    lag_records: int | None  # records after `position`, counted up to LAG_RECORDS_MAX
     clock: int  # 0 before the first record
-    clock_lag_ms: int  # behind the newest record of the log
+    clock_lag_ms: int | None  # behind the newest record of the log
+    relay_lag: int | None  # transitions not known to be published; None where nothing is published
     customers: int
     timers: int  # customers with something pending
     timers_due: int  # of these, due by the clock already
@@ -38,7 +45,8 @@ class PartitionStatus(msgspec.Struct, frozen=True):
 
 async def read_status(store: Store, log: Log, keys: Sequence[PartitionKeys]) -> list[PartitionStatus]:
     """All partitions: three round trips."""
-    metas = [Meta.parse(flat) for flat in await store.calls([("HGETALL", each.meta) for each in keys])]
+    flats = await store.calls([("HGETALL", each.meta) for each in keys])
+    metas = [Meta.parse(flat) for flat in flats]
     commands: list[Sequence[Argument]] = []
     for each, meta in zip(keys, metas, strict=True):
         commands += [
@@ -50,22 +58,52 @@ async def read_status(store: Store, log: Log, keys: Sequence[PartitionKeys]) -> 
             ("XLEN", each.dead),
         ]
     counts = await store.calls(commands)
-    lags = await log.lags({p: meta.position for p, meta in enumerate(metas)})
-    return [_status(p, meta, counts[p * _COMMANDS : (p + 1) * _COMMANDS], lags[p]) for p, meta in enumerate(metas)]
+    lags = await _lags(log, {p: meta.position for p, meta in enumerate(metas)})
+    return [
+        _status(p, meta, _seen(flats[p]), counts[p * _COMMANDS : (p + 1) * _COMMANDS], lags.get(p))
+        for p, meta in enumerate(metas)
+    ]
 
 
-def _status(partition: int, meta: Meta, counts: Sequence[Any], lag: Lag) -> PartitionStatus:
+async def _lags(log: Log, positions: Mapping[int, Offset]) -> Mapping[int, Lag]:
+    """Nothing while the log is away: what the store knows can be told all the same."""
+    try:
+        return await asyncio.wait_for(log.lags(positions), _LOG_S)
+    except (Unavailable, TimeoutError):
+        return {}
+
+
+def _seen(flat: Sequence[bytes]) -> int:
+    return int(dict(zip(flat[::2], flat[1::2], strict=True)).get(b"seen", 0))
+
+
+def _relay_lag(meta: Meta) -> int | None:
+    """By the relay's own note (`commit nth position number`), which it writes now and then: at most so many."""
+    if meta.relayed:
+        return max(0, meta.numbered - int(meta.relayed.split()[3]))
+    return meta.numbered if meta.relays else None
+
+
+def _clock_lag(meta: Meta, lag: Lag) -> int:
+    return max(0, lag.newest_ms - meta.clock) if lag.end != START else 0
+
+
+def _status(partition: int, meta: Meta, seen: int, counts: Sequence[Any], lag: Lag | None) -> PartitionStatus:
     customers, timers, due, nearest, judged, dead = counts
     return PartitionStatus(
         partition=partition,
         owner=meta.owner,
+        seen=seen,
+        trouble=meta.trouble,
+        recovering=meta.lost_to > 0,
         epoch=meta.epoch,
         commit=meta.commit,
         position=meta.position,
-        log_end=lag.end,
-        lag_records=lag.records,
+        log_end=lag.end if lag else None,
+        lag_records=lag.records if lag else None,
         clock=meta.clock,
-        clock_lag_ms=max(0, lag.newest_ms - meta.clock) if lag.end != START else 0,
+        clock_lag_ms=_clock_lag(meta, lag) if lag else None,
+        relay_lag=_relay_lag(meta),
         customers=customers,
         timers=timers,
         timers_due=due,

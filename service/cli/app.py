@@ -31,6 +31,9 @@ Server = Annotated[str, typer.Option(envvar="SEGMENTD_SERVER", help="Address of 
 Token = Annotated[str | None, typer.Option(envvar="SEGMENTD_TOKEN", help="Bearer token, if the service asks for one.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]", show_default=False)]
 Port = Annotated[int | None, typer.Option(help="Port to listen on, 0: any.  [default: 8080]", show_default=False)]
+OpsPort = Annotated[
+    int | None, typer.Option(help="Port for health and metrics.  [default: a free one]", show_default=False)
+]
 DataDir = Annotated[
     Path | None, typer.Option(help="Where the embedded store keeps its data.  [default: .segmentd]", show_default=False)
 ]
@@ -72,11 +75,27 @@ def api(host: Host = None, port: Port = None) -> None:
 
 
 @app.command()
-def evaluator() -> None:
-    """Evaluate only: read the log, keep the memberships, write the feed. Needs REDIS_URL."""
+def evaluator(host: Host = None, port: OpsPort = None) -> None:
+    """Evaluate only: read the log, keep the memberships, write the feed. Needs REDIS_URL.
+
+    Answers /healthz, /readyz, /metrics and /v1/status over HTTP.
+    """
     from service.cli.roles import run_evaluator
 
-    run_evaluator()
+    run_evaluator(host=host, port=port)
+
+
+@app.command()
+def status(
+    server: Server = LOCAL,
+    token: Token = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As /v1/status answers it.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")] = False,
+) -> None:
+    """Show where every partition of a running service stands; exit 1 if it is not ready."""
+    from service.cli.status import run_status
+
+    run_status(server, token, as_json=as_json, watch=watch)
 
 
 @app.command()

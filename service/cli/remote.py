@@ -1,4 +1,4 @@
-"""A running service over HTTP, as `segments diff` and `apply` need it."""
+"""A running service over HTTP, as `segments diff`, `apply` and `status` need it."""
 
 from __future__ import annotations
 
@@ -58,6 +58,11 @@ class Remote:
 
     def delete(self, standing: Standing) -> None:
         self._call("DELETE", f"/v1/segments/{standing.id}", headers={"If-Match": f'"{standing.version}"'})
+
+    def status(self) -> dict[str, Any]:
+        """The answer of `/v1/status`."""
+        found: dict[str, Any] = self._call("GET", "/v1/status").json()
+        return found
 
     def _call(self, method: str, path: str, **more: Any) -> httpx2.Response:
         try:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-
 from service import logs
 from service.cli.output import say
-from service.cli.running import CannotStart, Signals, refuse_open_door, run, serve, settings_from
+from service.cli.running import CannotStart, Signals, ops_settings, refuse_open_door, run, serve, settings_from
+from service.ops_app import create_ops_app
 from service.settings import Settings
-from service.wiring import Services, open_services
+from service.wiring import Services
 
 
 def run_api(*, host: str | None, port: int | None) -> None:
@@ -27,30 +25,20 @@ async def _api(settings: Settings, signals: Signals) -> bool:
     return await serve(settings, signals, evaluate=False, beside=[greet])
 
 
-def run_evaluator() -> None:
-    settings = settings_from()
+def run_evaluator(*, host: str | None, port: int | None) -> None:
+    settings = ops_settings(host=host, port=port)
     _refuse_embedded(settings, "evaluator")
     logs.configure(settings.log_level, settings.log_format)
-    run(lambda _signals: _evaluate(settings))
+    run(lambda signals: _evaluate(settings, signals))
 
 
-async def _evaluate(settings: Settings) -> bool:
-    """The evaluator alone until SIGINT or SIGTERM; False if it ended by itself."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    services = await open_services(settings)
-    try:
-        evaluating = services.start_evaluator()
-        assert evaluating is not None, "the services were opened to evaluate"
-        say("segmentd evaluator runs")
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([evaluating, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        return not services.evaluator_failed
-    finally:
-        await services.close()
+async def _evaluate(settings: Settings, signals: Signals) -> bool:
+    """The evaluator until SIGINT or SIGTERM; False if it ended by itself."""
+
+    async def greet(_services: Services, url: str) -> None:
+        say(f"segmentd evaluator runs; /readyz, /metrics, /v1/status at {url}")
+
+    return await serve(settings, signals, evaluate=True, beside=[greet], create=create_ops_app)
 
 
 def _refuse_embedded(settings: Settings, role: str) -> None:

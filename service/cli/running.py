@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import signal
 import socket
@@ -13,9 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from rules.errors import SegmentdError
+from service.app import create_app
+from service.guard import Process
+from service.ops_app import create_ops_app
 from service.server import Server
 from service.settings import Settings
 from service.wiring import Services, open_services
@@ -42,6 +47,14 @@ def settings_from(**overrides: Any) -> Settings:
     except ValidationError as error:
         told = [f"{_variable(found['loc'])}: {found['msg']}" for found in error.errors()]
         raise CannotStart("the settings are wrong:\n" + "\n".join(told)) from None
+
+
+def ops_settings(*, host: str | None, port: int | None) -> Settings:
+    """The settings of a process that answers only to whoever operates it. Where no port is set it takes a free one, so
+    that several run on one machine."""
+    settings = settings_from(http_host=host, http_port=port)
+    refuse_open_door(settings)
+    return settings if "http_port" in settings.model_fields_set else settings.model_copy(update={"http_port": 0})
 
 
 def refuse_open_door(settings: Settings) -> None:
@@ -112,10 +125,12 @@ async def serve(
     evaluate: bool,
     prepare: Callable[[Services], Awaitable[None]] | None = None,
     beside: Sequence[Beside] = (),
+    create: Callable[[Services], FastAPI] = create_app,
 ) -> bool:
     """The parts, opened, and the HTTP server over them until a signal or until `services.closing` is set.
 
-    False if the evaluator ended by itself. What goes wrong beside the server ends it, and is raised.
+    `create`: what is answered over HTTP (`create_ops_app`: only what operators need). False if the evaluator ended by
+    itself. What goes wrong beside the server ends it, and is raised.
     """
     with contextlib.closing(listening(settings.http_host, settings.http_port)) as bound:
         services = await open_services(settings, evaluate=evaluate)
@@ -123,29 +138,59 @@ async def serve(
             services.start_evaluator()
             if prepare is not None:
                 await prepare(services)
-            return signals.asked or await _serving(services, bound, beside)
+            if signals.asked:
+                return True
+            evaluating = services.start_evaluator()
+            calls = [functools.partial(each, services) for each in beside]
+            return await _serving(services, create(services), bound, calls, evaluating)
         finally:
             await services.close()
 
 
-async def _serving(services: Services, bound: socket.socket, beside: Sequence[Beside]) -> bool:
-    server = Server(services)
+async def serve_ops(process: Process, signals: Signals, work: Callable[[str], Coroutine[Any, Any, None]]) -> bool:
+    """`/healthz`, `/readyz` and `/metrics` of a process beside `work(url)`, until a signal or until it ends.
+
+    At a signal `process.closing` is set: `work` then ends by itself, well, within `shutdown_seconds`, or is cancelled.
+    False if it ended unasked; what it raises is raised.
+    """
+    with contextlib.closing(listening(process.settings.http_host, process.settings.http_port)) as bound:
+        if signals.asked:
+            return True
+        working: asyncio.Task[None] = asyncio.create_task(work(address(bound)))
+        try:
+            well = await _serving(process, create_ops_app(process), bound, (), working)
+            await asyncio.wait([working], timeout=process.settings.shutdown_seconds)
+            return well
+        finally:
+            await _end([working])
+
+
+async def _serving(
+    process: Process,
+    app: FastAPI,
+    bound: socket.socket,
+    beside: Sequence[Callable[[str], Coroutine[Any, Any, Any]]],
+    main: asyncio.Task[None] | None,
+) -> bool:
+    """The HTTP server until a signal, or until `main` has ended (unasked: False).
+
+    What goes wrong beside the server ends it, and is raised; what `main` raises is its owner's to tell.
+    """
+    server = Server(process, app)
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     while not (server.started or serving.done()):  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(_STARTING_S)
-    evaluating = services.start_evaluator()
-    tasks = [asyncio.create_task(each(services, address(bound))) for each in beside]
-    tasks += [] if evaluating is None else [evaluating]
-    endings: list[asyncio.Task[Any]] = [serving, asyncio.create_task(services.closing.wait())]
+    tasks = [asyncio.create_task(each(address(bound))) for each in beside]
+    closing = asyncio.create_task(process.closing.wait())
+    endings = [serving, closing, *([] if main is None else [main])]
     while not any(ending.done() for ending in endings) and not any(_failed(task) for task in tasks):
         pending = [task for task in (*endings, *tasks) if not task.done()]
         await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        if evaluating is not None and evaluating.done():
-            break
-    well = not services.evaluator_failed
+    well = main is None or not main.done() or process.closing.is_set()
     server.stop()
     await serving
-    await _end([task for task in tasks if task is not evaluating])
+    await closing
+    await _end(tasks)
     return well
 
 

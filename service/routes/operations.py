@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter, Response
 
-from consumers.state.reads import PartitionStatus
+from consumers.state.reads import CursorInvalid, DeadLetter, PartitionStatus
 from rules.errors import Unavailable
+from rules.times import format_instant
 from service import examples
 from service.answers import answer, instant
-from service.guard import With
+from service.cursors import bad_cursor
+from service.guard import With, WithProcess
 from service.metrics import CONTENT_TYPE
+from service.params import Cursor, Limit
 from service.problems import Problem
-from service.wiring import Services
 
 health = APIRouter(tags=["operations"])
+metrics = APIRouter(tags=["operations"])
 status = APIRouter(tags=["operations"])
+dead_letters = APIRouter(tags=["operations"])
 
 
 @health.get("/healthz", summary="Alive", responses=examples.HEALTHZ)
@@ -26,34 +32,37 @@ async def healthz() -> Response:
 
 
 @health.get("/readyz", summary="Able to work", responses=examples.READYZ)
-async def readyz(parts: With) -> Response:
-    """200, or 503 with every reason."""
-    reasons, _ = await _readiness(parts)
-    if reasons:
-        raise Problem(503, "unavailable", "; ".join(reasons), headers={"Retry-After": "2"}, reasons=reasons)
-    return answer({"status": "ready"})
+async def readyz(process: WithProcess) -> Response:
+    """200, with what a person should look at all the same; or 503 with every reason."""
+    found = await process.readiness()
+    if found.reasons:
+        more = {"reasons": found.reasons, "warnings": found.warnings}
+        raise Problem(503, "unavailable", "; ".join(found.reasons), headers={"Retry-After": "2"}, **more)
+    return answer({"status": "ready", "warnings": found.warnings})
 
 
-@status.get("/metrics", summary="Prometheus", responses=examples.METRICS)
-async def metrics(parts: With) -> Response:
+@metrics.get("/metrics", summary="Prometheus", responses=examples.METRICS)
+async def get_metrics(process: WithProcess) -> Response:
     """In Prometheus's text format; labels hold no customers."""
-    return Response(parts.metrics.text(), 200, media_type=CONTENT_TYPE)
+    return Response(process.metrics.text(), 200, media_type=CONTENT_TYPE)
 
 
 @status.get("/v1/status", summary="How far each partition is", responses=examples.STATUS)
 async def get_status(parts: With) -> Response:
-    """Lag, clock and progress of every partition, and whether the service is ready."""
-    reasons, partitions = await _readiness(parts)
+    """Lag, clock and progress of every partition, whether this process is ready, and what else is wrong."""
+    reasons, warnings, partitions = await parts.readiness()
     if partitions is None:
         raise Unavailable(reasons[0], parts.settings.retry_after_seconds)
     return answer(
         {
             "ready": not reasons,
             "reasons": reasons,
+            "warnings": warnings,
             "segments": len((await parts.registry.snapshot()).entries),
             "customers": sum(each.customers for each in partitions),
-            "lag_records": sum(each.lag_records for each in partitions),
-            "clock_lag_ms": max((each.clock_lag_ms for each in partitions), default=0),
+            "lag_records": _sum(each.lag_records for each in partitions),
+            "clock_lag_ms": _max(each.clock_lag_ms for each in partitions),
+            "relay_lag": _sum(each.relay_lag for each in partitions),
             "dead_letters": sum(each.dead_letters for each in partitions),
             "streams": parts.streams,
             "partitions": [_told(each) for each in partitions],
@@ -61,22 +70,48 @@ async def get_status(parts: With) -> Response:
     )
 
 
-async def _readiness(parts: Services) -> tuple[list[str], list[PartitionStatus] | None]:
-    """Why this process cannot do its work ([]: it can), and the partitions (None: the store is away)."""
-    if parts.closing.is_set():
-        return ["the service is stopping"], None
+@dead_letters.get("/v1/dead-letters", summary="Records that could not be taken", responses=examples.DEAD_LETTERS)
+async def list_dead_letters(parts: With, limit: Limit, cursor: Cursor = None) -> Response:
+    """Newest first: the reason, where the record stood, and its bytes as they came. They may hold personal data."""
     try:
-        partitions = await parts.reads.status()
-    except Unavailable:
-        return ["the store is away"], None
-    evaluator = parts.evaluator
-    if evaluator is None:
-        return [], partitions
-    if parts.evaluator_failed:
-        return ["the evaluator of this process has ended"], partitions
-    if not evaluator.ready:
-        return [f"the evaluator: {evaluator.reason}"], partitions
-    return [], partitions
+        page = await parts.reads.dead_letters(limit, cursor)
+    except CursorInvalid:
+        raise bad_cursor() from None
+    return answer({"dead_letters": [_letter(each) for each in page.letters], "cursor": page.cursor})
+
+
+def _letter(each: DeadLetter) -> dict[str, Any]:
+    """`record` is text where the bytes are UTF-8, else null; `record_base64` is always exact."""
+    try:
+        text = each.raw.decode()
+    except UnicodeDecodeError:
+        text = None
+    return {
+        "id": each.id,
+        "partition": each.partition,
+        "offset": str(each.offset),
+        "timestamp": format_instant(each.timestamp_ms),
+        "reason": each.reason,
+        "record": text,
+        "record_base64": base64.b64encode(each.raw).decode(),
+    }
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    """None as soon as one is not known."""
+    total = 0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+def _max(values: Iterable[int | None]) -> int | None:
+    """The same of the greatest."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return max(known, default=0) if len(known) == len(found) else None
 
 
 def _told(each: PartitionStatus) -> dict[str, Any]:
@@ -84,13 +119,17 @@ def _told(each: PartitionStatus) -> dict[str, Any]:
     return {
         "partition": each.partition,
         "owner": each.owner or None,
+        "owner_seen": instant(each.seen) if each.seen else None,
+        "trouble": each.trouble or None,
+        "recovering": each.recovering,
         "epoch": each.epoch,
         "commit": each.commit,
         "position": str(each.position),
-        "log_end": str(each.log_end),
+        "log_end": None if each.log_end is None else str(each.log_end),
         "lag_records": each.lag_records,
         "clock": instant(each.clock) if each.clock else None,
         "clock_lag_ms": each.clock_lag_ms,
+        "relay_lag": each.relay_lag,
         "customers": each.customers,
         "judged": each.judged,
         "timers": each.timers,

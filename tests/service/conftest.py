@@ -75,7 +75,7 @@ async def client(services: Services) -> AsyncIterator[httpx2.AsyncClient]:
 @asynccontextmanager
 async def served(services: Services) -> AsyncIterator[Server]:
     """The same behind a real socket: streams need one."""
-    server = Server(services)
+    server = Server(services, create_app(services))
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(0.01)

@@ -1,0 +1,67 @@
+"""Whether a process can do its work, why not, and what is wrong elsewhere without stopping this one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from consumers.evaluator import Evaluator
+from consumers.state.reads import PartitionStatus, Reads
+from rules.errors import Unavailable
+
+SILENT_MS = 30_000
+"""An owner says every 2 s that it is alive; 15 s after the last time another may have its partitions. Twice that."""
+_NAMED_MAX = 8
+
+
+class Readiness(NamedTuple):
+    """`reasons`: why this process cannot do its work ([]: it can). `warnings`: what a person should look at although
+    this process is of use. `partitions`: where they stand; None where the store is away, or none was asked."""
+
+    reasons: list[str]
+    warnings: Sequence[str] = ()
+    partitions: list[PartitionStatus] | None = None
+
+
+async def readiness_of(reads: Reads, evaluator: Evaluator | None, *, evaluator_failed: bool) -> Readiness:
+    """Of a process with a store.
+
+    One that only answers HTTP works as long as the store does: it goes on answering reads while no evaluator runs and
+    while the log is away (sending events is 503 then), so neither takes it out of a load balancer; both are warnings.
+    """
+    try:
+        partitions = await reads.status()
+    except Unavailable:
+        return Readiness(["the store is away"])
+    reasons: list[str] = []
+    if evaluator_failed:
+        reasons.append("the evaluator of this process has ended")
+    elif evaluator is not None and not evaluator.ready:
+        reasons.append(f"the evaluator: {evaluator.reason}")
+    return Readiness(reasons, warnings_about(partitions, int(time.time() * 1000)), partitions)
+
+
+def warnings_about(partitions: Sequence[PartitionStatus], now_ms: int) -> list[str]:
+    """What the partitions tell, a line for each thing that is wrong."""
+    found: list[str] = []
+    if any(each.log_end is None for each in partitions):
+        found.append("the log is away: events cannot be sent, reads are answered")
+    if nobodys := [each.partition for each in partitions if not each.owner]:
+        found.append(f"no evaluator owns {_named(nobodys)}")
+    silent = [each.partition for each in partitions if each.owner and now_ms - each.seen > SILENT_MS]
+    if silent:
+        found.append(f"the owner of {_named(silent)} has not been heard of for {SILENT_MS // 1000} s and more")
+    found += [f"partition {each.partition}: {each.trouble}" for each in partitions if each.trouble]
+    return found
+
+
+def _named(partitions: Sequence[int]) -> str:
+    """For people.
+
+    >>> _named([3]), _named([1, 2])
+    ('partition 3', 'partitions 1, 2')
+    """
+    text = ", ".join(map(str, partitions[:_NAMED_MAX]))
+    more = f" and {len(partitions) - _NAMED_MAX} more" if len(partitions) > _NAMED_MAX else ""
+    return f"partition{'s' if len(partitions) > 1 else ''} {text}{more}"
