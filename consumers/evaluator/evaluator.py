@@ -61,17 +61,17 @@ class Evaluator:
         *,
         clock: Clock = SYSTEM_CLOCK,
         sharing: Sharing | None = None,
+        durably: bool = True,
         relay: Relay | None = None,
         dead_letters: DeadLetterSink | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.metrics: Metrics = metrics or NullMetrics()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        durably = relay is None
-        tools = Tools(store, log, self.settings, self.metrics, clock, durably, dead_letters)
+        tools = Tools(store, log, self.settings, self.metrics, clock, durably, relay, dead_letters)
         self._log, self._clock, self._relay = log, clock, relay
         self._sharing: Sharing = sharing or Everything(log.partitions)
-        self._holdings = Holdings(tools, self.name, self._sharing, relay)
+        self._holdings = Holdings(tools, self.name, self._sharing)
         self._ticks = Ticks(log, clock)
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -270,8 +270,8 @@ class Evaluator:
             partition.held_until_ms = records[at].timestamp_ms - ahead_ms_max
         elif at == 0:
             trouble = (
-                f"partition {partition.number}: the log stamped record {records[0].offset} {ahead_ms // 1000} s ahead of "
-                "this machine's clock: set right whichever is wrong (the broker's or this one's)"
+                f"partition {partition.number}: the log stamped record {records[0].offset} {ahead_ms // 1000} s ahead "
+                "of this machine's clock: set right whichever is wrong (the broker's or this one's)"
             )
             await partition.stop(trouble, now_ms + _STOPPED_MS)
         return records[:at]

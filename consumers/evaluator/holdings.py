@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -14,9 +13,6 @@ from consumers.evaluator.sharing import Sharing
 from consumers.failpoints import reach
 from consumers.state.commit import Held, Reload
 from rules.errors import SegmentdError, Unavailable
-
-if TYPE_CHECKING:
-    from consumers.relay.relay import Relay
 
 _log = structlog.get_logger("evaluator")
 
@@ -37,10 +33,10 @@ class _Try(msgspec.Struct):
 class Holdings:
     """`owned` by number. `settle()` between rounds; `lose()` after any error in a partition."""
 
-    def __init__(self, tools: Tools, name: str, sharing: Sharing, relay: Relay | None) -> None:
+    def __init__(self, tools: Tools, name: str, sharing: Sharing) -> None:
         self.owned: dict[int, Partition] = {}
         self._tools, self._name = tools, name
-        self._sharing, self._relay = sharing, relay
+        self._sharing, self._relay = sharing, tools.relay
         self._tries: dict[int, _Try] = {}
 
     @property
@@ -79,7 +75,7 @@ class Holdings:
 
     async def _try(self, number: int, now: float) -> None:
         each = self._tries[number]
-        partition = Partition(number, self._tools, self._relay)
+        partition = Partition(number, self._tools)
         try:
             await partition.open(self._name, force=now >= each.force_at_s)
         except Held as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -24,6 +24,9 @@ from consumers.state.commit import Commit, Committed, DeadLetter, Meta, apply, r
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
 from rules.errors import Unavailable
+
+if TYPE_CHECKING:
+    from consumers.relay.relay import Relay
 
 _COMMIT_PAUSES_S = (0.05, 0.5)  # before the commit is sent again; then the partition is taken over anew
 
@@ -49,6 +52,7 @@ class Tools(msgspec.Struct, frozen=True):
     metrics: Metrics
     clock: Clock
     durably: bool = True
+    relay: Relay | None = None
     dead_letters: DeadLetterSink | None = None
 
 
@@ -66,6 +70,7 @@ class Owned:
         self.editions = Editions(None)
         hot_max = max(1, self.settings.hot_profiles_max // self.log.partitions)
         self.hot = HotProfiles(self.store, self.keys, hot_max)
+        self.relay = tools.relay
         self._dead_letters, self._durably = tools.dead_letters, tools.durably
 
     @property
@@ -130,10 +135,13 @@ class Owned:
         meta.commit, meta.position, meta.clock = commit.commit, commit.position, commit.clock
         meta.edition, meta.cursor = commit.edition, commit.cursor
         meta.numbered += len(commit.transitions)
+        if self.relay is not None:
+            self.relay.offer(self.number, commit.commit, commit.position, commit.transitions, draft.told)
         self.due, self.customers = done.due, done.customers
         self.hot.shrink()
         committed = self.clock_now.monotonic()
-        await self.publish()
+        if self._durably:
+            await self.publish()
         self.metrics.step_seconds("commit", committed - began)
         self.metrics.step_seconds("publish", self.clock_now.monotonic() - committed)
         draft.report(self.metrics)
@@ -151,9 +159,10 @@ class Owned:
 
     async def _apply(self, commit: Commit) -> Committed:
         """The very same commit again where its answer got lost: once it stands, again changes nothing."""
+        show_as = None if self._durably else self.number
         for pause_s in _COMMIT_PAUSES_S:
             try:
-                return await apply(self.store, self.keys, commit, durably=self._durably)
+                return await apply(self.store, self.keys, commit, show_as=show_as)
             except Unavailable:
                 await asyncio.sleep(pause_s)
-        return await apply(self.store, self.keys, commit, durably=self._durably)
+        return await apply(self.store, self.keys, commit, show_as=show_as)

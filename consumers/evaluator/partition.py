@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,20 +16,17 @@ from consumers.evaluator.owned import Owned, Tools
 from consumers.evaluator.restoring import Restoring
 from consumers.log.port import Offset, Record
 
-if TYPE_CHECKING:
-    from consumers.relay.relay import Relay
-
 _log = structlog.get_logger("evaluator")
 
 
 class Partition:
     """`await open(...)` before anything else. After any exception from a call: a new one, or none."""
 
-    def __init__(self, number: int, tools: Tools, relay: Relay | None = None) -> None:
+    def __init__(self, number: int, tools: Tools) -> None:
         self.number = number
         self.held_until_ms = 0  # not read before, by our own clock
         self._owned = Owned(number, tools)
-        self._relay = relay
+        self._relay = tools.relay
         self._restoring: Restoring | None = None
         self._chores = Chores(self._owned, None)
         self._batches = Batches(self._owned, self._chores, None)

@@ -93,4 +93,10 @@ end
 if c.defs_size > 0 then redis.call('SET', defs, take(c.defs_size)) end
 -- Meta, the position among it
 redis.call('HSET', meta, 'commit', c.commit, 'token', c.token, unpack(c.meta))
+if c.show then -- nobody waits for the disk: readers see it at once (otherwise `show` does this, when it is there)
+  local time = redis.call('TIME')
+  local time_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  redis.call('HSET', meta, 'seen', time_ms, 'shown', c.commit, 'shown_position', c.show[1])
+  redis.call('PUBLISH', c.show[2], c.show[3])
+end
 return answer('ok', '')

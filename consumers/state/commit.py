@@ -124,7 +124,7 @@ def _flat(scores: dict[str, int]) -> list[Any]:
     return flat
 
 
-def _arguments(keys: PartitionKeys, commit: Commit) -> tuple[list[str], list[Argument]]:
+def _arguments(keys: PartitionKeys, commit: Commit, show_as: int | None) -> tuple[list[str], list[Argument]]:
     """KEYS and ARGV of `commit.lua`."""
     out = b""
     if commit.transitions:
@@ -153,6 +153,7 @@ def _arguments(keys: PartitionKeys, commit: Commit) -> tuple[list[str], list[Arg
             "dead": [[len(x.raw), x.reason, f"{x.offset}@{x.timestamp_ms}"] for x in commit.dead],
             "dead_max": str(DEAD_LETTERS_MAX),
             "defs_size": len(definitions),
+            "show": None if show_as is None else [str(commit.position), SHOWN_CHANNEL, str(show_as)],
             "meta": [str(part) for pair in meta.items() for part in pair],
         }
     )
@@ -164,13 +165,14 @@ def _arguments(keys: PartitionKeys, commit: Commit) -> tuple[list[str], list[Arg
     return names, [head, blob]
 
 
-async def apply(store: Store, keys: PartitionKeys, commit: Commit, *, durably: bool = True) -> Committed:
-    """Write it; durably: back when it is on the server's disk. The same again is harmless.
+async def apply(store: Store, keys: PartitionKeys, commit: Commit, *, show_as: int | None = None) -> Committed:
+    """Write it, back when it is on the server's disk; then `show` it. The same again is harmless.
 
-    Raises Reload, Unavailable (then it may stand: repeat it).
+    `show_as` (the partition's number): do not wait for the disk, and show it in the same step. Raises Reload,
+    Unavailable (then it may stand: repeat it).
     """
-    run = Run(_COMMIT, *_arguments(keys, commit))
-    (answer,) = await store.run_durably([run]) if durably else [await store.run(*run)]
+    run = Run(_COMMIT, *_arguments(keys, commit, show_as))
+    (answer,) = await store.run_durably([run]) if show_as is None else [await store.run(*run)]
     what, why, due, customers = answer
     if what == b"reload":
         raise Reload(why.decode())
