@@ -66,12 +66,12 @@ class DefinitionRecord(msgspec.Struct, frozen=True):
 
 def decode_event(data: bytes, now_ms: int | None, limits: EventLimits = AT_THE_EDGE) -> Event:
     """One event from its JSON; raises EventRejected. `now_ms`: the time of receipt (see `rules.events.check_event`)."""
-    return event_of(_object(data, limits), now_ms, limits)
+    return event_of(decode_object(data, limits), now_ms, limits)
 
 
 def decode_line(data: bytes) -> tuple[Event, int | None]:
     """One line of a recording: the event, and its `log_ts` in ms where the line has one. Raises EventRejected."""
-    raw = _object(data, RECORDED)
+    raw = decode_object(data, RECORDED)
     log_ts = check_log_ts(raw.get("log_ts"))
     return event_of(raw, log_ts, RECORDED), log_ts
 
@@ -84,8 +84,8 @@ def encode_event(event: Event) -> bytes:
     return orjson.dumps({**raw, "properties": event.properties})
 
 
-def _object(data: bytes, limits: EventLimits) -> dict[str, Any]:
-    """The JSON object that `data` is, known to be plain; raises EventRejected."""
+def decode_object(data: bytes, limits: EventLimits = AT_THE_EDGE) -> dict[str, Any]:
+    """The JSON object that `data` is, in whatever form, known to be plain; raises EventRejected."""
     bytes_max = limits.bytes_max
     if bytes_max is not None and len(data) > bytes_max:
         raise _too_large(len(data), bytes_max)
@@ -129,7 +129,7 @@ def _why_unreadable(data: bytes, said: str) -> EventRejected:
 
 def decode_record(data: bytes, log_ts: int, limits: EventLimits = FROM_THE_LOG) -> Event | Tick | DefinitionRecord:
     """A record of the log, stamped `log_ts`. Raises EventRejected for what belongs to the dead letters."""
-    raw = _object(data, limits)
+    raw = decode_object(data, limits)
     kind_of = raw.get("type")
     if kind_of == "tick":
         return Tick()
@@ -177,7 +177,7 @@ def decode_batch(
 
 def _taken(index: int, data: bytes, now_ms: int, limits: EventLimits) -> Event | Rejection:
     try:
-        return event_of(_object(data, limits), now_ms, limits)
+        return event_of(decode_object(data, limits), now_ms, limits)
     except EventRejected as error:
         return Rejection(index, str(error))
 
