@@ -129,7 +129,7 @@ async def _cut_off(client: Any) -> None:
 
 @contextlib.asynccontextmanager
 async def admin(settings: KafkaSettings, doing: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A client for topics: `async with admin(settings, "looking at the topic") as client`. Raises Unavailable."""
+    """A client that makes and describes topics. What fails inside, while `doing` that, is Unavailable."""
     client = AIOKafkaAdminClient(**settings.connection("admin"))
     try:
         with broker_errors(settings, doing):
