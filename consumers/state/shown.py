@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from consumers.state.keys import SHOWN_CHANNEL
 from consumers.state.store import Store
+from rules.errors import Unavailable
 
 POLL_S = 0.5
 """A hint may get lost (they are not kept for who is away), so a waiter looks this often in any case."""
@@ -40,7 +41,7 @@ class Shown:
 
     async def _listen(self) -> None:
         while not _cancelled():
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(RedisError, OSError, Unavailable):
                 await self._hear()
             await asyncio.sleep(POLL_S)
 

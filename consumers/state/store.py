@@ -1,37 +1,31 @@
-"""One connection pool to the Redis protocol: raw replies, explicit timeouts, and errors that say "wait"."""
+"""The Redis protocol as the service uses it: raw replies, scripts, durable writes, and errors that say "wait".
+
+One server, the master that Sentinels name, or a cluster (`store_url` says how a URL names them): callers don't see.
+**Nothing is ever sent twice by itself**, but what a server refused without doing any of it (NOSCRIPT, MOVED, ASK).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    BusyLoadingError,
-    ConnectionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TimeoutError,
-)
+from redis.exceptions import AskError, MovedError, NoScriptError
 
+from consumers.state.store_node import Argument, Command, Node, is_elsewhere, must_wait, waits
+from consumers.state.store_routes import Cluster, Routes, find_routes, slot_of_command
+from consumers.state.store_url import Target, read_url
 from rules.errors import Unavailable
 
-CONNECT_TIMEOUT_S = 3.0
-ANSWER_TIMEOUT_S = 15.0
-"""Longer than any wait we ask of the server (`BLOCK_MS_MAX`, `DURABLE_MS_MAX`)."""
+__all__ = ["BLOCK_MS_MAX", "DURABLE_MS_MAX", "Argument", "Run", "Script", "Store"]
+
 BLOCK_MS_MAX = 5_000
 DURABLE_MS_MAX = 5_000
-
-Argument = str | bytes | int
-_AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, OSError)
+_REDIRECTS_MAX = 5  # of one command: while slots move, one or two are usual
 
 
 class Script:
@@ -43,7 +37,7 @@ class Script:
 
 
 class Run(NamedTuple):
-    """A call of a script."""
+    """A call of a script. `keys` are all it touches, in one slot."""
 
     script: Script
     keys: Sequence[str]
@@ -51,93 +45,182 @@ class Run(NamedTuple):
 
 
 class Store:
-    """The server. The client never resends by itself: whoever calls knows whether that is right."""
+    """The server or servers. Calls raise Unavailable when the same may succeed later (what was asked may then have been
+    done all the same), and `redis.ResponseError` when it is a mistake."""
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, target: Target, connections_max: int = 64, replicas_ack: int = 0) -> None:
+        self._target, self._connections_max = target, connections_max
+        self._replicas_ack = replicas_ack
+        self._routes: Routes | None = None
+        self._finding = asyncio.Lock()
 
     @classmethod
-    def connect(cls, url: str, connections_max: int = 64) -> Store:
-        """A store at `redis://…`, `rediss://…` or `unix:///path`; connects on first use."""
-        pool = BlockingConnectionPool.from_url(  # who finds all of them taken waits for one
-            url,
-            protocol=2,
-            max_connections=connections_max,
-            timeout=ANSWER_TIMEOUT_S,
-            socket_timeout=ANSWER_TIMEOUT_S,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-        client = Redis.from_pool(pool)
-        client.response_callbacks.clear()  # replies as the server sent them, at no cost
-        return cls(client)
+    def connect(cls, url: str, connections_max: int = 64, replicas_ack: int = 0) -> Self:
+        """A store at a URL (see `store_url`); connects on first use. ValueError: what is wrong with the URL.
+
+        `connections_max`: to one server. `replicas_ack`: how many replicas must have a write on their disks as well
+        before it counts as durable; with 0 a fail-over rolls the store back by what was not replicated yet.
+        """
+        return cls(read_url(url), connections_max, replicas_ack)
 
     async def call(self, *command: Argument) -> Any:
-        """One command. Raises Unavailable when the server is away, `redis.ResponseError` when it is a mistake."""
-        try:
-            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
-            if _is_away(error):
-                raise Unavailable(f"the store is away: {error}") from error
-            raise
+        """One command."""
+        (answer,) = await self.calls([command])
+        return answer
 
-    async def calls(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
-        """Several commands in one round trip, not atomic; the first error is raised."""
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        try:
-            answers = await pipeline.execute(raise_on_error=False)
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
-            return list(answers)
-        except (RedisError, OSError) as error:
-            if _is_away(error):
-                raise Unavailable(f"the store is away: {error}") from error
-            raise
+    async def calls(self, commands: Sequence[Command]) -> list[Any]:
+        """Several commands in one round trip (to each server concerned), not atomic; the first error is raised."""
+        return self._checked(await self._send(commands, durably=False))
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """A script, atomically. Loads it where the server doesn't know it (nothing ran in that case)."""
-        try:
-            return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
-        except NoScriptError:
-            await self.call("SCRIPT", "LOAD", script.source)
-            return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
+        """A script, atomically."""
+        (answer,) = self._checked(await self._run([Run(script, keys, args)], durably=False))
+        return answer
 
     async def run_durably(self, runs: Sequence[Run]) -> list[Any]:
-        """Scripts in one round trip (each atomic by itself), back when all they wrote is on the server's disk.
+        """Scripts in one round trip (each atomic by itself), back when all they wrote is on disk.
 
         Raises Unavailable when that could not be had; what they wrote may then stand all the same.
         """
-        try:
-            return await self._run_durably(runs)
-        except NoScriptError:  # a restarted server. Whatever did run may run again: see each caller
-            for script in {run.script.sha: run.script for run in runs}.values():
-                await self.call("SCRIPT", "LOAD", script.source)
-            return await self._run_durably(runs)
+        return self._checked(await self._run(runs, durably=True))
 
-    async def _run_durably(self, runs: Sequence[Run]) -> list[Any]:
-        commands: list[Sequence[Argument]] = [
-            ("EVALSHA", run.script.sha, len(run.keys), *run.keys, *run.args) for run in runs
-        ]
-        *answers, durable = await self.calls([*commands, ("WAITAOF", 1, 0, DURABLE_MS_MAX)])
-        if durable[0] < 1:
-            raise Unavailable("the store did not sync to its disk in time")
-        return answers
+    async def on_every(self, *command: Argument) -> list[tuple[str, Any]]:
+        """A command that concerns a server, not a key, on every one that holds data: its address and its answer."""
+        routes = await self._ready()
+        nodes = await routes.every()
+        answers = await _all([self._exchange(routes, node, [command], durably=False) for node in nodes])
+        return [(str(node.address), self._checked(each)[0]) for node, each in zip(nodes, answers, strict=True)]
 
-    def subscription(self) -> PubSub:
-        """A new subscription, on a connection of its own."""
-        return self._client.pubsub(ignore_subscribe_messages=True)
+    async def is_cluster(self) -> bool:
+        """Whether keys of different slots are at different servers."""
+        return (await self._ready()).clustered
+
+    @asynccontextmanager
+    async def subscription(self) -> AsyncIterator[PubSub]:
+        """A new subscription, on a connection of its own (in a cluster any node tells what all say)."""
+        node = await (await self._ready()).node(None)
+        async with node.subscription() as subscription:
+            yield subscription
 
     async def close(self) -> None:
-        await self._client.aclose()
+        routes, self._routes = self._routes, None
+        if routes is not None:
+            await routes.close()
+
+    async def _ready(self) -> Routes:
+        if self._routes is None:
+            async with self._finding:
+                if self._routes is None:
+                    self._routes = await find_routes(self._target, self._connections_max)
+        return self._routes
+
+    def _checked(self, answers: list[Any]) -> list[Any]:
+        """The answers, if none is an error."""
+        for answer in answers:
+            if isinstance(answer, Exception):
+                if is_elsewhere(answer) and self._routes is not None:
+                    self._routes.doubt()
+                if waits(answer):
+                    raise must_wait(answer) from answer
+                raise answer
+        return answers
+
+    async def _run(self, runs: Sequence[Run], durably: bool) -> list[Any]:
+        """By their hashes; in full those that the server doesn't know (it then does)."""
+        answers = await self._send([_command(run, "EVALSHA", run.script.sha) for run in runs], durably)
+        unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            again = [_command(runs[at], "EVAL", runs[at].script.source) for at in unknown]
+            for at, answer in zip(unknown, await self._send(again, durably), strict=True):
+                answers[at] = answer
+        return answers
+
+    async def _send(self, commands: Sequence[Command], durably: bool) -> list[Any]:
+        """Every command's answer, or the error that the server answered."""
+        if not commands:
+            return []
+        routes = await self._ready()
+        if isinstance(routes, Cluster):
+            return await self._scatter(routes, commands, durably)
+        return await self._exchange(routes, await routes.node(None), commands, durably)
+
+    async def _scatter(self, routes: Cluster, commands: Sequence[Command], durably: bool) -> list[Any]:
+        """Each command to the node that has its slot; those of a node in one round trip, in their order."""
+        answers: list[Any] = [None] * len(commands)
+        slots = [slot_of_command(command) for command in commands]
+
+        async def fill(node: Node, mine: Sequence[int], asking: bool = False) -> None:
+            some = await self._exchange(routes, node, [commands[at] for at in mine], durably, asking)
+            for at, answer in zip(mine, some, strict=True):
+                answers[at] = (answer, node) if isinstance(answer, AskError) else answer
+
+        left = list(range(len(commands)))
+        for _ in range(_REDIRECTS_MAX):
+            groups = _grouped([(await routes.node(slots[at]), at) for at in left])
+            await _all([fill(node, mine) for node, mine in groups.items()])
+            asks = _grouped(
+                [
+                    (routes.at(routes.place(error.host, error.port, told_by)), at)
+                    for at, error, told_by in _redirected(answers, left)
+                    if not isinstance(error, MovedError)
+                ]
+            )
+            await _all([fill(node, mine, asking=True) for node, mine in asks.items()])
+            redirected = _redirected(answers, left)
+            for _, error, told_by in redirected:
+                if isinstance(error, MovedError):
+                    routes.moved(error, told_by)
+            left = [at for at, _, _ in redirected]
+            if not left:
+                return answers
+        raise Unavailable("slots of the cluster keep moving")
+
+    async def _exchange(
+        self, routes: Routes, node: Node, commands: Sequence[Command], durably: bool, asking: bool = False
+    ) -> list[Any]:
+        """On one connection, with what must stand on the same: before each the word that lets a node answer for a slot
+        it is about to get, and at the end the wait for the disk."""
+        line: list[Command] = []
+        for command in commands:
+            line += [("ASKING",), command] if asking else [command]
+        if durably:
+            line.append(("WAITAOF", 1, self._replicas_ack, DURABLE_MS_MAX))
+        try:
+            answers = await node.exchange(line)
+        except Unavailable:
+            routes.doubt()
+            raise
+        if durably:
+            (synced,) = self._checked([answers.pop()])
+            if synced[0] < 1:
+                raise Unavailable("the store did not sync to its disk in time")
+            if synced[1] < self._replicas_ack:
+                raise Unavailable(f"{synced[1]} of {self._replicas_ack} replicas had it on their disks in time")
+        return answers[1::2] if asking else answers
 
 
-_WAIT = ("MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED")
-"""Answers that mean "not now" (a full disk, a long script, a fail-over), for which the client has no class."""
+def _command(run: Run, name: str, script: Argument) -> Command:
+    return (name, script, len(run.keys), *run.keys, *run.args)
 
 
-def _is_away(error: Exception) -> bool:
-    """Whether to wait; otherwise it is a mistake of ours."""
-    return isinstance(error, _AWAY) or (isinstance(error, ResponseError) and str(error).startswith(_WAIT))
+def _grouped(pairs: Iterable[tuple[Node, int]]) -> dict[Node, list[int]]:
+    groups: dict[Node, list[int]] = {}
+    for node, at in pairs:
+        groups.setdefault(node, []).append(at)
+    return groups
+
+
+def _redirected(answers: Sequence[Any], among: Iterable[int]) -> list[tuple[int, AskError, Node]]:
+    """Which of the answers say that the key is elsewhere, and who said so."""
+    return [(at, *answers[at]) for at in among if isinstance(answers[at], tuple)]
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """All at once, each to its end; then the first error is raised."""
+    if len(work) == 1:
+        return [await work[0]]
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
