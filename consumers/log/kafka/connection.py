@@ -73,10 +73,11 @@ class Opened(Generic[Client]):
             raise
         return client
 
-    def drop(self) -> None:
-        """Let go of the client, whatever state it is in; it is closed in the background."""
-        opening, self._opening = self._opening, None
-        if opening is not None:
+    def drop(self, only: Client | None = None) -> None:
+        """Let go of the client (with `only`: if it still is that one), whatever its state. It is closed meanwhile."""
+        opening = self._opening
+        if opening is not None and (only is None or (_opened(opening) and opening.result() is only)):
+            self._opening = None
             closing = asyncio.create_task(_stop_opened(opening))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
@@ -85,6 +86,10 @@ class Opened(Generic[Client]):
         self.drop()
         if self._closing:
             await asyncio.wait(self._closing)
+
+
+def _opened(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not _failed(task)
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:

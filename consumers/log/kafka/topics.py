@@ -23,7 +23,7 @@ from consumers.log.kafka.settings import PARTITIONS, KafkaSettings
 from rules.errors import SegmentdError
 
 RECORD_BYTES_MAX = 300_000  # an event of 256 KB, its key, its headers, its batch
-_MESSAGE_BYTES = 1_048_588  # Kafka's own default, said for brokers that have another
+_MESSAGE_BYTES = 2 * 1024 * 1024  # of a topic that is made here: the largest definition of a segment fits, too
 _LEADERS_S = 10.0  # for the partitions of a new topic to have leaders
 _POLL_S = 0.05
 _REFUSED = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, PolicyViolationError)
