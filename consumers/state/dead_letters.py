@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from consumers.log.port import Offset
 from consumers.state.cursors import CursorInvalid, read_cursor, write_cursor
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Argument, Store
+
+_STREAM_ID = re.compile(r"\d{1,15}-\d{1,15}")
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -39,7 +42,7 @@ async def read_dead_letters(
 ) -> DeadLettersPage:
     """A page. Raises CursorInvalid."""
     before = [""] * len(keys) if cursor is None else read_cursor(cursor, _Cursor).before
-    if len(before) != len(keys) or not all(part.replace("-", "", 1).isdigit() for part in before if part):
+    if len(before) != len(keys) or not all(_STREAM_ID.fullmatch(part) for part in before if part):
         raise CursorInvalid("this cursor was not given by this list: leave it out to begin anew")
     commands: list[Sequence[Argument]] = [
         ("XREVRANGE", each.dead, f"({last}" if last else "+", "-", "COUNT", limit + 1)

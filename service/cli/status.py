@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -42,58 +43,46 @@ _LEFT = frozenset({"owner", "clock", "next due", "trouble"})
 def run_status(server: str, token: str | None, *, as_json: bool, watch: bool) -> None:
     """Exits with 1 if the service is not ready, or cannot be asked. `watch`: until Ctrl-C, then by the last answer."""
     with connect(server, token) as remote:
-        if watch:
-            ready = _watch_lines(remote) if as_json else _watch(remote)
-        else:
+        if not watch:
             found = remote.status()
-            if as_json:
-                say(_json(found))
-            else:
-                (out if out.is_terminal else Console(width=_WIDE, highlight=False)).print(shown(found))
-            ready = found["ready"]
+            _show(found, as_json)
+            ready = bool(found["ready"])
+        elif as_json or not out.is_terminal:
+            ready = _watch(remote, lambda found: _show(found, as_json), fail)
+        else:
+            with Live(console=out, auto_refresh=False) as live:
+                update = functools.partial(live.update, refresh=True)
+                ready = _watch(remote, lambda found: update(shown(found)), lambda why: update(_red(why)))
     if not ready:
         sys.exit(1)
 
 
-def _watch(remote: Remote) -> bool:
-    ready = False
-    try:
-        with Live(console=out, auto_refresh=False) as live:
-            while True:
-                ready, view = _look(remote)
-                live.update(view, refresh=True)
-                time.sleep(WATCH_S)
-    except KeyboardInterrupt:
-        return ready
-
-
-def _look(remote: Remote) -> tuple[bool, RenderableType]:
-    """A service that cannot be asked now may be back in a moment: that is what one watches for."""
-    try:
-        found = remote.status()
-    except ServerSaidNo as error:
-        return False, Text(str(error), style="red")
-    return found["ready"], shown(found)
-
-
-def _watch_lines(remote: Remote) -> bool:
+def _watch(remote: Remote, show: Callable[[Row], None], away: Callable[[str], None]) -> bool:
+    """Whether it was ready at last. A service that cannot be asked now may be back in a moment: that is watched for."""
     ready = False
     try:
         while True:
             try:
                 found = remote.status()
-                ready = found["ready"]
-                say(_json(found))
+                ready = bool(found["ready"])
+                show(found)
             except ServerSaidNo as error:
                 ready = False
-                fail(str(error))
+                away(str(error))
             time.sleep(WATCH_S)
     except KeyboardInterrupt:
         return ready
 
 
-def _json(found: dict[str, Any]) -> str:
-    return orjson.dumps(found).decode()
+def _show(found: Row, as_json: bool) -> None:
+    if as_json:
+        say(orjson.dumps(found).decode())
+    else:
+        (out if out.is_terminal else Console(width=_WIDE, highlight=False)).print(shown(found))
+
+
+def _red(why: str) -> Text:
+    return Text(why, style="red")
 
 
 def shown(found: dict[str, Any]) -> RenderableType:

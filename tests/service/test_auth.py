@@ -32,6 +32,7 @@ CALLS = [
     ("POST", "/v1/membership/check", "read"),
     ("GET", "/v1/transitions?from=x", "read"),
     ("GET", "/v1/status", "read"),
+    ("GET", "/v1/dead-letters", "manage"),
     ("GET", "/metrics", "read"),
 ]
 OPEN = ["/", "/app.js", "/style.css", "/healthz", "/readyz", "/openapi.json"]

@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-MODULES = ("auth", "bodies", "cursors", "headers", "metrics")
+MODULES = ("auth", "bodies", "cursors", "headers", "metrics", "readiness", "cli.status")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import io
 import logging
+import time
 from collections.abc import Iterator
 
 import httpx2
+import msgspec
 import orjson
 import pytest
 
+from consumers.log.port import NewRecord
+from consumers.state.keys import PartitionKeys
+from consumers.state.reads import PartitionStatus
+from rules.errors import Unavailable
+from rules.times import format_instant
 from service import logs
+from service.auth import parse_tokens
 from service.metrics import Labels, Metrics
+from service.ops_app import create_ops_app
+from service.readiness import warnings_about
 from service.settings import Settings
 from service.wiring import Services
-from tests.service.conftest import client_of, opened
+from tests.service.conftest import PARTITIONS, client_of, opened
 from tests.service.sending import BUYERS, event, is_problem, members, put, send
 
 PERSON = "maria.silva@example.com"
@@ -43,7 +55,7 @@ def value(text: str, name: str, **labels: str) -> float:
 async def test_a_working_service_is_alive_and_ready(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     await put(client, BUYERS)
-    assert (await client.get("/readyz")).json() == {"status": "ready"}
+    assert (await client.get("/readyz")).json() == {"status": "ready", "warnings": []}
 
 
 async def test_readiness_tells_every_reason(settings: Settings) -> None:
@@ -76,6 +88,121 @@ async def test_without_an_evaluator_the_lag_is_told(settings: Settings) -> None:
         found = (await client.get("/v1/status")).json()
         assert found["lag_records"] == 10
         assert [each["owner"] for each in found["partitions"]] == [None, None]
+
+
+async def test_an_api_stays_ready_for_reads_and_warns_of_partitions_without_an_owner(settings: Settings) -> None:
+    async with opened(settings, evaluate=False) as services, client_of(services) as client:
+        warning = "no evaluator owns partitions 0, 1"
+        assert (await client.get("/readyz")).json() == {"status": "ready", "warnings": [warning]}
+        status = (await client.get("/v1/status")).json()
+        assert (status["ready"], status["reasons"], status["warnings"]) == (True, [], [warning])
+
+
+async def test_while_the_log_is_away_an_api_is_ready_for_reads_and_tells_what_it_cannot_know(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("no broker")
+
+    async with opened(settings, evaluate=False) as services, client_of(services) as client:
+        monkeypatch.setattr(services.log, "lags", away)
+        assert (await client.get("/readyz")).json()["warnings"][0].startswith("the log is away")
+        status = (await client.get("/v1/status")).json()
+        assert status["ready"] is True
+        assert [status[name] for name in ("lag_records", "clock_lag_ms", "relay_lag")] == [None] * 3
+        assert {each["log_end"] for each in status["partitions"]} == {None}
+
+
+async def test_a_log_that_does_not_answer_holds_readiness_up_for_two_seconds_at_most(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async with opened(settings, evaluate=False) as services:
+        monkeypatch.setattr(services.log, "lags", silent)
+        found = await asyncio.wait_for(services.readiness(), 10)
+        assert found.reasons == []
+        assert found.warnings[0].startswith("the log is away")
+
+
+async def test_without_the_store_nothing_is_ready(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("no store")
+
+    async with opened(settings, evaluate=False) as services, client_of(services) as client:
+        monkeypatch.setattr(services.reads, "status", away)
+        assert is_problem(await client.get("/readyz"), 503, "unavailable")["reasons"] == ["the store is away"]
+        is_problem(await client.get("/v1/status"), 503, "unavailable")
+
+
+async def test_status_tells_trouble_silence_recovery_and_what_is_not_published(settings: Settings) -> None:
+    """As the owner of each partition notes it."""
+    async with opened(settings, evaluate=False) as services, client_of(services) as client:
+        now_ms = time.time_ns() // 1_000_000
+        stopped = "position 7 is outside the log"
+        await services.store.call("HSET", PartitionKeys(0).meta, "owner", "a", "seen", now_ms, "trouble", stopped)
+        await services.store.call("HSET", PartitionKeys(0).meta, "numbered", 50, "relays", "r", "relayed", "3 1 9 42")
+        await services.store.call("HSET", PartitionKeys(1).meta, "owner", "b", "seen", now_ms - 60_000, "lost_to", 5)
+        found = (await client.get("/v1/status")).json()
+        silent = "the owner of partition 1 has not been heard of for 30 s and more"
+        assert found["warnings"] == [silent, f"partition 0: {stopped}"]
+        names = ("owner", "trouble", "recovering", "relay_lag")
+        assert [each[name] for each in found["partitions"] for name in names] == [
+            *("a", stopped, False, 8),
+            *("b", None, True, None),
+        ]
+        assert found["relay_lag"] is None
+        assert found["partitions"][0]["owner_seen"] == format_instant(now_ms)
+
+
+def test_many_partitions_are_not_all_named() -> None:
+    nobodys = [status_of(partition) for partition in range(20)]
+    assert warnings_about(nobodys, 0) == ["no evaluator owns partitions 0, 1, 2, 3, 4, 5, 6, 7 and 12 more"]
+
+
+def status_of(partition: int) -> PartitionStatus:
+    fields = {field.name: 0 for field in msgspec.structs.fields(PartitionStatus)}
+    return PartitionStatus(**{**fields, "partition": partition, "owner": "", "trouble": ""})  # type: ignore[arg-type]
+
+
+async def test_dead_letters_are_listed_newest_first_with_their_bytes_as_they_came(settings: Settings) -> None:
+    async with opened(settings) as services, client_of(services) as client:
+        raw = [b"\xff\x00", b'{"a"', b"[]", "{é".encode()]
+        await services.log.append([NewRecord(n % PARTITIONS, each) for n, each in enumerate(raw)])
+        async with asyncio.timeout(30):
+            while (await client.get("/v1/status")).json()["dead_letters"] < len(raw):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        page = (await client.get("/v1/dead-letters?limit=3")).json()
+        rest = (await client.get("/v1/dead-letters", params={"limit": 3, "cursor": page["cursor"]})).json()
+        letters = page["dead_letters"] + rest["dead_letters"]
+        assert (len(page["dead_letters"]), rest["cursor"]) == (3, None)
+        assert sorted(base64.b64decode(each["record_base64"]) for each in letters) == sorted(raw)
+        assert {each["record"] for each in letters} == {None, '{"a"', "[]", "{é"}
+        assert all(each["reason"] and each["offset"].isdigit() and each["timestamp"] for each in letters)
+
+
+@pytest.mark.parametrize("before", [["1", ""], ["1-", ""], ["x-1", ""], ["9" * 30 + "-1", ""], ["1-1"]])
+async def test_a_cursor_that_no_list_of_dead_letters_gave_is_400(client: httpx2.AsyncClient, before: list[str]) -> None:
+    cursor = base64.urlsafe_b64encode(msgspec.msgpack.encode([before])).decode().rstrip("=")
+    is_problem(await client.get("/v1/dead-letters", params={"cursor": cursor}), 400, "invalid-parameter")
+    is_problem(await client.get("/v1/dead-letters?cursor=none"), 400, "invalid-parameter")
+
+
+async def test_a_role_without_an_api_answers_its_operators_by_the_same_tokens(settings: Settings) -> None:
+    token = "read-0123456789ab"
+    guarded = settings.model_copy(update={"tokens": parse_tokens(f"{token}:read")})
+    async with opened(guarded) as services:
+        transport = httpx2.ASGITransport(app=create_ops_app(services))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            assert (await client.get("/healthz")).json() == {"status": "ok"}
+            assert "warnings" in (await client.get("/readyz")).json()
+            for path in ("/metrics", "/v1/status"):
+                is_problem(await client.get(path), 401, "unauthorized")
+                answer = await client.get(path, headers={"Authorization": f"Bearer {token}"})
+                assert answer.status_code == 200
+            for path in ("/v1/segments", "/v1/dead-letters", "/openapi.json", "/"):
+                is_problem(await client.get(path, headers={"Authorization": f"Bearer {token}"}), 404, "not-found")
 
 
 async def test_metrics_count_events_transitions_and_rejections(client: httpx2.AsyncClient) -> None:

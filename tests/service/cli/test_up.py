@@ -163,11 +163,15 @@ def test_api_and_evaluator_share_a_store_as_processes_of_their_own(tmp_path: Pat
         env = {"REDIS_URL": store.url, "SEGMENTD_PARTITIONS": "2"}
         with running("evaluator", env=env) as evaluator, running("api", "--port", 0, env=env) as api:
             url = api.wait_for(r"segmentd api at (http://\S+)")
-            evaluator.wait_for("segmentd evaluator runs")
+            ops = evaluator.wait_for(r"segmentd evaluator runs.* at (http://\S+)")
             httpx2.put(f"{url}/v1/segments/buyers", content=BUYERS, headers={"Content-Type": "application/yaml"})
             event = {"id": "1", "type": "purchase", "customer_id": "ana"}
             answer = httpx2.post(f"{url}/v1/events", json=event, headers={"Prefer": "wait=30"}, timeout=40)
             assert answer.json() == {"accepted": 1, "rejected": [], "applied": True}
             assert httpx2.get(f"{url}/v1/customers/ana/segments").json()["segments"][0]["segment"] == "buyers"
+            assert httpx2.get(f"{ops}/readyz").json() == {"status": "ready", "warnings": []}
+            assert 'segmentd_events_total{outcome="applied",type="purchase"} 1.0' in httpx2.get(f"{ops}/metrics").text
+            assert httpx2.get(f"{ops}/v1/status").json()["customers"] == 1
+            assert httpx2.get(f"{ops}/v1/segments").status_code == 404
             assert api.end() == 0
             assert evaluator.end() == 0
