@@ -76,11 +76,6 @@ class Draft:
             definitions=definitions,
         )
 
-    @property
-    def told(self) -> list[tuple[str, str]]:
-        """Of each transition: its customer, and its trace."""
-        return [(change.customer_id, change.traceparent) for change in self.transitions]
-
     def rendered(self) -> list[bytes]:
         """The transitions as the feed gets them."""
         return [self.instead.get(nth) or render(change) for nth, change in enumerate(self.transitions)]

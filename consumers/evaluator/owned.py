@@ -136,7 +136,7 @@ class Owned:
         meta.edition, meta.cursor = commit.edition, commit.cursor
         meta.numbered += len(commit.transitions)
         if self.relay is not None:
-            self.relay.offer(self.number, commit.commit, commit.position, commit.transitions, draft.told)
+            self.relay.offer(self.number, commit.commit, commit.position, commit.transitions)
         self.due, self.customers = done.due, done.customers
         self.hot.shrink()
         committed = self.clock_now.monotonic()

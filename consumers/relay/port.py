@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
@@ -49,11 +48,6 @@ class Published(msgspec.Struct, frozen=True, gc=False):
 def digest_of(value: bytes) -> bytes:
     """16 bytes that tell whether two renderings are the same."""
     return blake2b(value, digest_size=16).digest()
-
-
-def digest_of(value: bytes) -> bytes:
-    """16 bytes by which two values are told apart."""
-    return hashlib.blake2b(value, digest_size=16).digest()
 
 
 class Outlet(Protocol):

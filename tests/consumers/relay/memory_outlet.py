@@ -20,7 +20,7 @@ from consumers.relay.port import Fenced, Outgoing, Place, Published, digest_of
 from rules.errors import Unavailable
 
 Fault = Callable[[str, str], Awaitable[None]]
-"""`await fault("commit.after", "the transactional id")`. Steps: open, produce, commit, fence, tail, published, value."""
+"""`await fault("commit.after", name)`; steps: open, produce, commit, fence, tail, published, value."""
 
 
 class State(Enum):

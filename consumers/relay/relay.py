@@ -1,0 +1,343 @@
+"""The relay of one evaluator process: what its partitions commit goes to the topic, once, in order.
+
+One transaction at a time carries what all partitions said in the last few tens of ms. Whatever goes wrong with one, it
+may stand or not: the outlet is opened again (which ends it), THEN the store says which partitions are still ours, and
+the tails of these say what is published. How a partition is taken over: `takeover`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from consumers.clock import Clock
+from consumers.failpoints import reach
+from consumers.log.port import Offset
+from consumers.relay.headers import write_note
+from consumers.relay.line import Cut, Line
+from consumers.relay.metrics import Metrics, NullMetrics
+from consumers.relay.port import Fenced, Outlet
+from consumers.relay.settings import Settings
+from consumers.relay.takeover import Recovery, fence_others, place_line, resume
+from consumers.state.commit import Meta, Reload
+from consumers.state.relaying import Holder, end_recovery, holds, leave, note_relayed, read_outbox
+from consumers.state.store import Store
+from rules.errors import Unavailable
+
+_log = structlog.get_logger("relay")
+
+_RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Relay:
+    """`open()`, `run()` as a task, `take()` a partition, `offer()` its commits; `close()`. Nothing here reads a clock
+    of its own, starts a thread or draws lots. `reason`: why nothing is published at the moment, "" for nothing."""
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        store: Store,
+        clock: Clock,
+        settings: Settings | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.reason = ""
+        self.settings = settings or Settings()
+        self._outlet, self._store, self._clock = outlet, store, clock
+        self._metrics: Metrics = metrics or NullMetrics()
+        self._lines: dict[int, Line] = {}
+        self._lost: list[int] = []
+        self._turn = asyncio.Lock()  # one transaction at a time; a tail is read between two
+        self._broken = True  # what the last transaction came to is not known: open, look, go on
+        self._wake, self._moved = asyncio.Event(), asyncio.Event()
+        self._stopping, self._ended = asyncio.Event(), asyncio.Event()
+        self._running = False
+        self._flushing = 0
+        self._first = 0  # the line that is cut first, in turn
+        self._ended_at = float("-inf")  # when the last transaction ended (steady seconds)
+
+    # -- what the evaluator asks --------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """This process's transactional id."""
+        return self._outlet.name
+
+    async def open(self) -> None:
+        """Before the first `take`. Raises Unavailable."""
+        async with self._turn:
+            if self._broken:
+                await self._mend()
+
+    async def take(self, partition: int, meta: Meta, epoch: int) -> Recovery | None:
+        """(T2) to (T4), once the epoch is raised and our name stands in `relays`. A Recovery: the store lost commits.
+
+        Raises Reload, Unavailable, StoreEmptied; then the partition is not taken.
+        """
+        self.drop([partition])
+        self._lost = [each for each in self._lost if each != partition]
+        holder = Holder(epoch, self.name)
+        await fence_others(self._outlet, self._store, partition, meta, holder)
+        async with self._turn:  # a transaction of our own may hold what the partition said before we lost it
+            if self._broken:
+                await self._mend()
+            tail = await self._outlet.tail(partition)
+        reach("T3.after")
+        line, recovery = await resume(self._outlet, self._store, partition, meta, holder, tail)
+        self._lines[partition] = line
+        self._wake.set()
+        return recovery
+
+    def offer(self, partition: int, commit: int, position: Offset, transitions: Sequence[bytes]) -> None:
+        """What a commit that stands has said; `position`: the log's as of that commit."""
+        line = self._lines.get(partition)
+        if line is None:
+            return
+        held = sum(each.held for each in self._lines.values())
+        room = held + len(transitions) <= self.settings.memory_transitions_max
+        line.offer(commit, position, transitions, room=room)
+        if transitions:
+            self._wake.set()
+
+    def backlog(self, partition: int) -> int:
+        """Transitions committed and not yet published."""
+        line = self._lines.get(partition)
+        return line.backlog if line is not None else 0
+
+    def room(self, partition: int) -> bool:
+        """Whether evaluation of this partition may go on: the outboxes of all partitions together are not full."""
+        backlog = sum(line.backlog for line in self._lines.values())
+        return backlog < self.settings.outbox_transitions_max
+
+    def oldest_needed(self, partition: int) -> int | None:
+        """The oldest commit that the outbox must still have; None where nothing is published."""
+        line = self._lines.get(partition)
+        return line.oldest_needed if line is not None else None
+
+    async def value(self, partition: int, offset: Offset) -> bytes:
+        """One published transition (see `Recovery.ids`). Raises Unavailable."""
+        return await self._outlet.value(partition, offset)
+
+    async def recovered(self, partition: int) -> None:
+        """All that the store had lost has come again or was adopted, and is left out. Raises Reload, Unavailable."""
+        line = self._lines.get(partition)
+        if line is None:
+            raise Reload("the relay does not hold the partition")
+        if line.backlog:
+            raise Unavailable(f"partition {partition}: the relay is not past what was lost")
+        await end_recovery(self._store, line.keys, line.holder, write_note(line.place, 0))
+        line.lost, line.skips, line.noted = frozenset(), 0, line.place
+
+    def take_lost(self) -> list[int]:
+        """Partitions that turned out to be another's since the last call; they are dropped."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    async def flush(self, partitions: Iterable[int], seconds: float) -> bool:
+        """Publish all that these have said, and tell the store that none of it is under way: the next owner need not
+        fence us. They are not offered again before a new `take`. False: there was no time, or a server is away.
+        """
+        lines = [self._lines[each] for each in partitions if each in self._lines]
+        if not await self._published(lines, seconds):
+            return False
+        try:
+            for line in lines:
+                with contextlib.suppress(Reload):  # not ours any more: whoever has it has fenced us
+                    await leave(self._store, line.keys, line.holder, write_note(line.place, line.skips))
+                self.drop([line.partition])
+        except Unavailable:
+            return False
+        return True
+
+    async def _published(self, lines: Sequence[Line], seconds: float) -> bool:
+        until = self._clock.monotonic() + seconds
+        self._flushing += 1
+        self._wake.set()
+        try:
+            while any(line.backlog and self._holds(line) for line in lines):
+                left = until - self._clock.monotonic()
+                if left <= 0:
+                    return False
+                self._moved.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._moved.wait(), left)
+            return True
+        finally:
+            self._flushing -= 1
+
+    def drop(self, partitions: Iterable[int]) -> None:
+        """Publish nothing more of these."""
+        for partition in partitions:
+            if self._lines.pop(partition, None) is not None:
+                self._metrics.relay_lag(partition, 0)
+
+    async def close(self) -> None:
+        """Publish nothing more, and let go of the outlet."""
+        self._stopping.set()
+        self._wake.set()
+        if self._running:
+            await self._ended.wait()
+        await self._outlet.close()
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Publish until `close()`. While the topic or the store is away it waits, says so once, and tries again."""
+        self._running = True
+        failures = 0
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._round()
+                    failures, self.reason = 0, ""
+                except (Fenced, Unavailable, TimeoutError) as error:
+                    self._say_why(error)
+                    await self._pause(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
+                    failures += 1
+                finally:
+                    self._moved.set()
+                    self._report()
+        finally:
+            if not self._stopping.is_set():
+                self.reason = "transitions are not published: the relay has ended"
+            self._running = False
+            self._ended.set()
+
+    async def _round(self) -> None:
+        await self._wait()
+        async with self._turn:
+            if self._broken:
+                await self._mend()
+            for line in [line for line in self._lines.values() if line.wants_reading]:
+                await self._read(line)
+            await self._publish(self._cut())
+        await self._note()
+
+    async def _wait(self) -> None:
+        """Until there is something to publish or to note, and the last transaction is over for some ms."""
+        if not self._work:
+            self._wake.clear()
+            noting = any(line.place != line.noted for line in self._lines.values())
+            idle_s = self.settings.note_idle_ms / 1000 if noting else None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), idle_s)
+        full = sum(line.held for line in self._lines.values()) >= self.settings.transaction_transitions_max
+        left_s = self.settings.gather_ms / 1000 - (self._clock.monotonic() - self._ended_at)
+        if left_s > 0 and not full and not self._flushing:
+            await self._pause(left_s)
+
+    @property
+    def _work(self) -> bool:
+        return self._broken or self._stopping.is_set() or any(line.backlog for line in self._lines.values())
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _read(self, line: Line) -> None:
+        """What of a line is not in memory, from the outbox."""
+        asked, last = line.entries_wanted(self.settings.read_transitions_max), line.known
+        chunk = await read_outbox(self._store, line.keys, line.holder, line.first_wanted, last, asked)
+        if not self._holds(line):
+            return
+        if not chunk.ours:
+            self._lose(line)
+            return
+        missing = line.read(chunk.entries, asked, last)
+        if missing:
+            _log.error("the outbox has lost transitions not yet published", partition=line.partition, count=missing)
+
+    def _cut(self) -> list[tuple[Line, Cut]]:
+        """What goes into the next transaction: of all lines, beginning with another one each time."""
+        lines = [self._lines[each] for each in sorted(self._lines)]
+        self._first += 1
+        transitions, size = self.settings.transaction_transitions_max, self.settings.transaction_bytes_max
+        cuts = []
+        for at in range(len(lines)):
+            line = lines[(self._first + at) % len(lines)]
+            if transitions > 0 and size > 0 and line.held:
+                cut = line.cut(transitions, size)
+                transitions -= cut.handled
+                size -= cut.size
+                cuts.append((line, cut))
+        return cuts
+
+    async def _publish(self, cuts: Sequence[tuple[Line, Cut]]) -> None:
+        """One transaction, unless all of it is left out."""
+        batches = {line.partition: cut.outgoing for line, cut in cuts if cut.outgoing}
+        began = self._clock.monotonic()
+        if batches:
+            reach("relay.begin")
+            self._broken = True  # until we know what came of it, also when this task is cancelled
+            await self._outlet.publish(batches)
+            self._broken = False
+            reach("relay.committed")
+        now = self._clock.monotonic()
+        for line, cut in cuts:
+            line.advance(cut, now)
+        if batches:
+            self._ended_at = now
+            self._metrics.relay_transaction(now - began)
+            self._metrics.relay_published(sum(len(outgoing) for outgoing in batches.values()))
+
+    # -- when something went wrong ------------------------------------------------------------------------------------
+
+    async def _mend(self) -> None:
+        """End what we have open, drop what is not ours any more, and go on where the topic ends."""
+        await self._outlet.open()
+        reach("relay.opened")
+        for line in list(self._lines.values()):
+            if not await holds(self._store, line.keys, line.holder):
+                self._lose(line)
+                continue
+            tail = await self._outlet.tail(line.partition)
+            if tail is not None and tail.commit > line.known:
+                self._lose(line)  # the store was rolled back, or somebody else publishes: it is taken over anew
+                continue
+            before = line.place
+            await place_line(self._store, line, tail, before)
+            if line.place.number > before.number:
+                line.skips = 0  # what retention dropped comes before anything new
+        self._broken = False
+
+    def _lose(self, line: Line) -> None:
+        if self._holds(line):
+            _log.warning("the partition is another relay's", partition=line.partition)
+            self._lost.append(line.partition)
+            self.drop([line.partition])
+
+    def _holds(self, line: Line) -> bool:
+        return self._lines.get(line.partition) is line
+
+    def _say_why(self, error: Exception) -> None:
+        """Once per reason, not per try."""
+        why = str(error) or type(error).__name__
+        reason = f"transitions are not published: {why}"
+        if self.reason != reason:
+            _log.warning("transitions are not published", reason=why)
+        self.reason = reason
+
+    # -- notes and reports --------------------------------------------------------------------------------------------
+
+    async def _note(self) -> None:
+        """Write down in the store how far the topic is, now and then."""
+        now = self._clock.monotonic()
+        for line in list(self._lines.values()):
+            idle = now - line.moved_at >= self.settings.note_idle_ms / 1000
+            due = now - line.noted_at >= self.settings.note_ms / 1000
+            if line.place == line.noted or not (idle or due) or not self._holds(line):
+                continue
+            place, note = line.place, write_note(line.place, line.skips)
+            line.noted_at = now
+            try:
+                await note_relayed(self._store, line.keys, line.holder, note)
+                line.noted = place
+            except Reload:
+                self._lose(line)
+
+    def _report(self) -> None:
+        for line in self._lines.values():
+            self._metrics.relay_lag(line.partition, line.backlog)

@@ -1,0 +1,120 @@
+"""Taking a partition of the topic over: steps (T2) to (T4) of `docs/architecture.md`; (T1) is the evaluator's.
+
+(T2) fence whoever may still have a transaction open   (T3) read the topic's tail   (T4) resume after it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from consumers.failpoints import reach
+from consumers.log.port import START, Offset
+from consumers.relay.headers import read_note, write_note
+from consumers.relay.line import Line
+from consumers.relay.port import Outlet, Place, Published
+from consumers.state.commit import Meta
+from consumers.state.keys import PartitionKeys
+from consumers.state.relaying import Holder, numbered_at, roll_back, settle_relays
+from consumers.state.store import Store
+from rules.errors import SegmentdError
+
+_log = structlog.get_logger("relay")
+
+
+class StoreEmptied(SegmentdError):
+    """The store holds nothing, but the topic does: nobody may go on as if all were new."""
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    """What the topic holds that the store has lost: it comes again from the log, and is left out.
+
+    `ids`: by transition id. All of it has come again (or never will) once the log is read up to `lost_position`.
+    """
+
+    ids: dict[str, Published]
+    lost_position: Offset
+
+
+async def fence_others(outlet: Outlet, store: Store, partition: int, meta: Meta, holder: Holder) -> None:
+    """(T2) End what others have open, and their right to more. Raises Reload, Unavailable."""
+    for name in meta.relays.split():
+        if name != holder.relay:
+            await outlet.fence(name)
+            reach("T2.fenced")
+    await settle_relays(store, PartitionKeys(partition), holder)
+    reach("T2.after")
+
+
+async def resume(
+    outlet: Outlet, store: Store, partition: int, meta: Meta, holder: Holder, tail: Place | None
+) -> tuple[Line, Recovery | None]:
+    """(T4) What is to be published after the tail. Raises StoreEmptied, Reload, Unavailable."""
+    noted, skips = read_note(meta.relayed)
+    ids: dict[str, Published] = {}
+    if tail is not None and tail.commit > meta.commit:
+        _check_emptied(partition, meta, tail)
+        again_from = min(meta.lost_from, meta.commit) if meta.lost_to else meta.commit
+        ids = await outlet.published(partition, again_from)
+        skips = max(skips, await _dropped(store, partition, meta, noted, ids))
+        noted = tail
+        _log.error(
+            "the store has lost what the topic holds: the log is read again, and what comes again is left out",
+            partition=partition,
+            store_commit=meta.commit,
+            topic_commit=tail.commit,
+            transitions=len(ids),
+            dropped=skips,
+        )
+        note = write_note(tail, skips)
+        meta = await roll_back(store, PartitionKeys(partition), holder, meta, tail.commit, tail.position, note)
+    elif meta.lost_to:
+        ids = await outlet.published(partition, meta.lost_from)
+    line = Line(partition, holder, meta)
+    if meta.lost_to:
+        ids = {each: published for each, published in ids.items() if published.place.commit <= meta.lost_to}
+        line.lost = frozenset(ids)
+        line.skips = skips if tail is None or tail.commit <= meta.lost_to else 0
+    await place_line(store, line, tail, noted)
+    reach("T4.after")
+    return line, Recovery(ids, meta.lost_position) if meta.lost_to else None
+
+
+async def place_line(store: Store, line: Line, tail: Place | None, noted: Place) -> None:
+    """Let the line go on where the topic ends."""
+    place = _resume_place(line.partition, tail, noted)
+    line.resume(place, await numbered_at(store, line.keys, place.commit, place.nth, line.numbered))
+
+
+def _resume_place(partition: int, tail: Place | None, noted: Place) -> Place:
+    """The tail, as a rule. The note where the topic has been emptied, or where it counts what was left out since."""
+    if tail is None:
+        return noted
+    if noted.number > tail.number:
+        _log.error(
+            "the topic has lost transitions: they are published again, as far as the outbox goes back",
+            partition=partition,
+            topic_number=tail.number,
+            noted_number=noted.number,
+        )
+        return tail
+    return max(tail, noted) if noted.number == tail.number else tail
+
+
+def _check_emptied(partition: int, meta: Meta, tail: Place) -> None:
+    if meta.commit == 0 and meta.position == START and not meta.rebuild:
+        raise StoreEmptied(
+            f"partition {partition}: the store is empty, but {tail.number} of its transitions were published: if the"
+            " store was lost, `segmentd rebuild` fills it from the log, and nothing goes out twice"
+        )
+
+
+async def _dropped(store: Store, partition: int, meta: Meta, noted: Place, ids: dict[str, Published]) -> int:
+    """How many transitions were published after the store's last commit and have been dropped by retention since.
+
+    The topic's running number tells how many there were before the oldest one that is left; the store knows how many
+    of them it has.
+    """
+    oldest = min((published.place.number for published in ids.values()), default=1)
+    done = await numbered_at(store, PartitionKeys(partition), noted.commit, noted.nth, meta.numbered)
+    return max(0, oldest - 1 - (noted.number + meta.numbered - done))
