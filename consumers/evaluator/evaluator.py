@@ -270,7 +270,7 @@ class Evaluator:
             partition.held_until_ms = records[at].timestamp_ms - ahead_ms_max
         elif at == 0:
             trouble = (
-                f"partition {partition.number}: the log stamped record {records[0].offset} {ahead_ms // 1000} s ahead "
+                f"partition {partition.number}: the log stamped record {records[0].offset} {ahead_ms // 60_000} min ahead "
                 "of this machine's clock: set right whichever is wrong (the broker's or this one's)"
             )
             await partition.stop(trouble, now_ms + _STOPPED_MS)
