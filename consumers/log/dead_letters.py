@@ -1,7 +1,7 @@
 """Dead letters: records that could not be taken, kept as they came, with the reason and where they stood.
 
-Here are what one is and the two ports; the topic that holds them with Kafka is in `consumers/log/kafka_letters.py`, the
-streams that hold them without are read in `consumers/state/dead_letters.py`.
+Here are what one is, and the two ports. With Kafka a topic holds them (`consumers/log/kafka/dead_letters.py`), without
+the store's streams (`consumers/state/dead_letter_box.py`).
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     traceparent: str = ""
     id: str = ""
     cut_bytes: int = 0
+    put_ms: int = 0  # when it was put, once it was
 
 
 class DeadLetterSink(Protocol):
