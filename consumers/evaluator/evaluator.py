@@ -14,7 +14,6 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -29,12 +28,10 @@ from consumers.evaluator.sharing import Everything, Sharing
 from consumers.evaluator.ticks import Ticks
 from consumers.failpoints import reach
 from consumers.log.port import Log, PositionOutside, Record
+from consumers.relay.relay import Relay
 from consumers.state.commit import Reload
 from consumers.state.store import Store
 from rules.errors import SegmentdError, Unavailable
-
-if TYPE_CHECKING:
-    from consumers.relay.relay import Relay
 
 _log = structlog.get_logger("evaluator")
 
@@ -270,8 +267,8 @@ class Evaluator:
             partition.held_until_ms = records[at].timestamp_ms - ahead_ms_max
         elif at == 0:
             trouble = (
-                f"partition {partition.number}: the log stamped record {records[0].offset} {ahead_ms // 60_000} min ahead "
-                "of this machine's clock: set right whichever is wrong (the broker's or this one's)"
+                f"partition {partition.number}: the log stamped record {records[0].offset} {ahead_ms // 60_000} min "
+                "ahead of this machine's clock: set right whichever is wrong (the broker's or this one's)"
             )
             await partition.stop(trouble, now_ms + _STOPPED_MS)
         return records[:at]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -20,13 +20,11 @@ from consumers.evaluator.metrics import Metrics
 from consumers.evaluator.settings import Settings
 from consumers.failpoints import reach
 from consumers.log.port import Log, Offset
+from consumers.relay.relay import Relay
 from consumers.state.commit import Commit, Committed, DeadLetter, Meta, apply, release, show, take_over, trim_out
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
 from rules.errors import Unavailable
-
-if TYPE_CHECKING:
-    from consumers.relay.relay import Relay
 
 _COMMIT_PAUSES_S = (0.05, 0.5)  # before the commit is sent again; then the partition is taken over anew
 
