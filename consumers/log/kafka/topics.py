@@ -76,11 +76,10 @@ async def prepare_topic(settings: KafkaSettings, topic: Topic) -> int:
             await _make(client, settings, topic)
             partitions = await _with_leaders(client, settings, topic)
         if topic.partitions not in (None, len(partitions)):
-            raise TopicWrong(_other_number(settings, topic, len(partitions)))
+            raise TopicWrong(other_number(settings, topic, len(partitions)))
         config = await _config(client, settings, topic)
-    wrong = [each for each in topic.required if each.key in config and not each.holds(config[each.key])]
-    if wrong:
-        raise TopicWrong(_other_config(settings, topic, config, wrong))
+    if _wrong(topic, config):
+        raise TopicWrong(other_config(settings, topic, config))
     return len(partitions)
 
 
@@ -144,9 +143,13 @@ async def _config(client: AIOKafkaAdminClient, settings: KafkaSettings, topic: T
 # -- what to say ------------------------------------------------------------------------------------------------------
 
 
-def _other_config(
-    settings: KafkaSettings, topic: Topic, config: Mapping[str, str], wrong: Sequence[Requirement]
-) -> str:
+def _wrong(topic: Topic, config: Mapping[str, str]) -> list[Requirement]:
+    return [each for each in topic.required if each.key in config and not each.holds(config[each.key])]
+
+
+def other_config(settings: KafkaSettings, topic: Topic, config: Mapping[str, str]) -> str:
+    """What of `config` must be otherwise, and how to mend it."""
+    wrong = _wrong(topic, config)
     found = ", ".join(f"{each.key}={config[each.key]}" for each in wrong)
     mended = ",".join(f"{each.key}={each.wanted}" for each in wrong)
     return (
@@ -156,7 +159,8 @@ def _other_config(
     )
 
 
-def _other_number(settings: KafkaSettings, topic: Topic, found: int) -> str:
+def other_number(settings: KafkaSettings, topic: Topic, found: int) -> str:
+    """That the topic has `found` partitions, and what can be done."""
     return (
         f"the topic {topic.name} has {found} partitions, not {topic.partitions}. A customer's partition follows from"
         f" the number, so it never changes: set the number to {found} if nothing has been read yet, or make another"
