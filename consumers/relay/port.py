@@ -64,7 +64,7 @@ class Outlet(Protocol):
         ...
 
     async def publish(self, batches: Mapping[int, Sequence[Outgoing]]) -> None:
-        """All of it in one transaction, partition -> in order; visible to read-committed readers when this returns.
+        """All of it in one transaction, partition -> in order; read-committed readers see it a moment after it returns.
 
         Raises Fenced, or Unavailable: then it may stand or not. `open()` again, and look at the tails.
         """
