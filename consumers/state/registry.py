@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
 
 from consumers.log.port import Log, NewRecord
-from consumers.state.keys import REGISTRY, REVISION
+from consumers.state.definitions import Definitions, decode
+from consumers.state.keys import REGISTRY, REVISION, PartitionKeys
 from consumers.state.store import Argument, Run, Script, Store
 from rules.records import DefinitionRecord, encode_definition
 
@@ -182,10 +183,11 @@ class Registry:
 
         With `deleting`, an entry that was deleted before is answered as None.
         """
+        known = await self._known_version(segment)
         for _ in range(_TRIES_MAX):
             raw = await self._store.call("HGET", REGISTRY, segment)
             old = _decoder.decode(raw) if raw else None
-            new = change(old)
+            new = _above(change(old), old, known)
             if new is None:
                 if old is not None and old.published < old.version:
                     return await self._publish(old)
@@ -199,6 +201,45 @@ class Registry:
                 return await self._publish(new)
         raise Conflict(f"segment {segment} keeps changing", None)
 
+    async def _known_version(self, segment: str) -> int:
+        """The highest version that any partition's evaluator has heard of; 0 for none.
+
+        Above the registry's own where the store was rolled back, or emptied and filled from the log.
+        """
+        commands = [("GET", PartitionKeys(partition).definitions) for partition in range(self._log.partitions)]
+        return max(_version_in(decode(data), segment) for data in await self._store.calls(commands))
+
+    async def restore(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Put entries where there is none or an older version; nothing is published. Answers those that were put."""
+        restored = []
+        for entry in entries:
+            for _ in range(_TRIES_MAX):
+                raw = await self._store.call("HGET", REGISTRY, entry.segment)
+                if raw and _decoder.decode(raw).version >= entry.version:
+                    break
+                args: list[Argument] = [entry.segment, raw or b"", _encoder.encode(entry), "", "1"]
+                (answer,) = await self._store.run_durably([Run(_REPLACE, [REGISTRY, REVISION], args)])
+                if answer == b"ok":
+                    restored.append(entry)
+                    break
+        return restored
+
+    async def publish_missing(self) -> list[Entry]:
+        """Publish again each segment that some partition's evaluator has not heard of in its version: the log no longer
+        had it when they read that. Only once they have read all of it; answers the entries published."""
+        flat, *found = await self._store.calls(
+            [("HGETALL", REGISTRY)]
+            + [("GET", PartitionKeys(partition).definitions) for partition in range(self._log.partitions)]
+        )
+        states = [decode(data) for data in found]
+        entries = [_decoder.decode(raw) for raw in flat[1::2]]
+        missing = [
+            each
+            for each in entries
+            if each.exists and min(_version_in(state, each.segment) for state in states) < each.version
+        ]
+        return [await self._publish(each) for each in missing]
+
     async def _publish(self, entry: Entry) -> Entry:
         """Tell every partition. Evaluators ignore a version that is not newer than what they know."""
         record = DefinitionRecord(entry.segment, entry.version, entry.state, entry.document if entry.exists else None)
@@ -208,6 +249,20 @@ class Registry:
         args: list[Argument] = [entry.segment, _encoder.encode(entry), _encoder.encode(published), "", "0"]
         await self._store.run(_REPLACE, [REGISTRY, REVISION], args)  # if it changed again, that is published too
         return published
+
+
+def _above(new: Entry | None, old: Entry | None, known: int) -> Entry | None:
+    """The change in a version that evaluators take note of; also no change, where what they know is not what stands."""
+    if new is None and old is not None and old.exists and old.version < known:
+        new = msgspec.structs.replace(old, updated_at=_now_ms())
+    return new if new is None or new.version > known else msgspec.structs.replace(new, version=known + 1)
+
+
+def _version_in(state: Definitions, segment: str) -> int:
+    """The version in which a partition knows a segment, waiting or in force; 0 for none."""
+    note = state.notes.get(segment)
+    waiting = [*(state.collecting.definitions if state.collecting else []), *state.queued]
+    return max((each.version for each in waiting if each.segment == segment), default=note.version if note else 0)
 
 
 def _standing(entry: Entry | None) -> Entry | None:

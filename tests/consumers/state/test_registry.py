@@ -11,10 +11,12 @@ import pytest
 
 from consumers.log.port import START, Appended, NewRecord
 from consumers.log.redis_streams import RedisLog
-from consumers.state.keys import REGISTRY
+from consumers.state.definitions import Collection, Definitions, Note, encode
+from consumers.state.keys import REGISTRY, PartitionKeys
 from consumers.state.registry import Conflict, Entry, Registry, RegistryMoved
 from consumers.state.store import Store
 from rules.errors import Unavailable
+from rules.plan import Definition
 from rules.records import DefinitionRecord, decode_record
 
 YAML = "application/yaml"
@@ -153,3 +155,80 @@ async def test_an_entry_survives_as_it_was_written(store: Store, registry: Regis
     entry = await put(registry, text="ação")
     raw = await store.call("HGET", REGISTRY, "vip")
     assert msgspec.json.decode(raw, type=Entry) == entry
+
+
+async def knows(store: Store, partition: int, definitions: Definitions) -> None:
+    """What a partition's evaluator has heard of."""
+    await store.call("SET", PartitionKeys(partition).definitions, encode(definitions))
+
+
+def waiting(version: int) -> Definition:
+    return Definition("vip", version, "active", document())
+
+
+@pytest.mark.parametrize(
+    "definitions",
+    [
+        Definitions(notes={"vip": Note(7, "active", 1)}),
+        Definitions(notes={"vip": Note(2, "active", 1)}, collecting=Collection([waiting(7)], 0, 0)),
+        Definitions(notes={"vip": Note(2, "active", 1)}, queued=[waiting(3), waiting(7)]),
+    ],
+    ids=["in force", "collecting", "queued"],
+)
+async def test_a_registry_behind_what_evaluators_know_counts_on_above_it(
+    store: Store, registry: Registry, log: RedisLog, definitions: Definitions
+) -> None:
+    await put(registry)
+    await knows(store, 1, definitions)
+    assert (await put(registry, text="b")).version == 8
+    assert (await published(log, 0))[-1] == ("vip", 8, "active")
+    assert (await put(registry, "other")).version == 1
+
+
+async def test_a_segment_that_the_registry_has_lost_is_made_above_what_evaluators_know(
+    store: Store, registry: Registry
+) -> None:
+    await knows(store, 0, Definitions(notes={"vip": Note(7, "deleted", 1)}))
+    entry, created = await registry.put("vip", document(), "a", YAML)
+    assert (entry.version, created) == (8, True)
+
+
+async def test_the_same_again_is_published_where_evaluators_know_something_newer(
+    store: Store, registry: Registry, log: RedisLog
+) -> None:
+    first = await put(registry)
+    await knows(store, 0, Definitions(notes={"vip": Note(7, "active", 1)}))
+    again = await put(registry)
+    assert (again.version, again.published, again.text) == (8, 8, first.text)
+    await knows(store, 0, Definitions(notes={"vip": Note(8, "active", 2)}))
+    assert await put(registry) == again
+    assert [version for _, version, _ in await published(log, 1)] == [1, 8]
+
+
+async def test_what_is_restored_is_put_only_where_nothing_newer_stands(registry: Registry, log: RedisLog) -> None:
+    standing = await put(registry)
+    revision = (await registry.snapshot()).revision
+    newer = msgspec.structs.replace(standing, segment="gone", version=5, published=5)
+    assert await registry.restore([standing, newer]) == [newer]
+    assert await registry.get("gone") == newer
+    assert (await registry.snapshot()).revision == revision + 1
+    newer = msgspec.structs.replace(standing, version=2, text="b", published=2)
+    assert await registry.restore([newer]) == [newer]
+    assert await registry.get("vip") == newer
+    assert len(await published(log, 0)) == 1
+
+
+async def test_what_some_evaluator_has_not_heard_of_is_published_again(
+    store: Store, registry: Registry, log: RedisLog
+) -> None:
+    for name in ("known", "older", "unheard"):
+        await put(registry, name)
+    await put(registry, "older", text="b")
+    await put(registry, "deleted")
+    await registry.delete("deleted")
+    notes = {"known": Note(1, "active", 1), "older": Note(2, "active", 1), "unheard": Note(1, "active", 1)}
+    await knows(store, 0, Definitions(notes=notes))
+    before = len(await published(log, 0))
+    await knows(store, 1, Definitions(notes={"known": Note(1, "active", 1), "older": Note(1, "active", 1)}))
+    assert sorted(each.segment for each in await registry.publish_missing()) == ["older", "unheard"]
+    assert sorted((await published(log, 1))[before:]) == [("older", 2, "active"), ("unheard", 1, "active")]
