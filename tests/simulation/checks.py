@@ -1,0 +1,84 @@
+"""What a run must have come to: per partition and customer, the transitions of an uninterrupted reader of the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import orjson
+
+from consumers.state.commit import OutboxEntry
+from consumers.state.keys import PartitionKeys
+from tests.simulation.reference import Reference
+
+if TYPE_CHECKING:
+    from tests.simulation.run import Simulation
+
+
+def compare(simulation: Simulation) -> None:
+    """Raises AssertionError for the first difference."""
+    seen: set[str] = set()
+    for partition in range(simulation.world.partitions):
+        records = simulation.log.records[partition]
+        reference = Reference(partition, simulation.world.partitions)
+        reference.run(records)
+        kept = by_customer(outbox(simulation, partition))
+        _same(f"outbox of partition {partition}", kept, reference.found)
+        if simulation.topic is not None:
+            published = [each.outgoing for each in simulation.topic.committed(partition)]
+            values = [each.value for each in published if each is not None]
+            _same(f"topic's partition {partition}", by_customer(values), kept)
+        _same_members(simulation, partition, reference)
+        simulation.transitions += sum(map(len, reference.found.values()))
+        for record in records:
+            try:
+                seen.add(orjson.loads(record.payload).get("id"))
+            except ValueError:
+                continue
+    lost = simulation.acknowledged - seen
+    assert not lost, f"acknowledged, but not in the log: {sorted(lost)[:5]}"
+
+
+def outbox(simulation: Simulation, partition: int) -> list[bytes]:
+    """Every transition; the numbers must have no gap."""
+    found: list[bytes] = []
+    for _, (_, packed) in simulation.server.ask(("XRANGE", PartitionKeys(partition).out, "-", "+")):
+        entry = msgspec.msgpack.decode(packed, type=OutboxEntry)
+        assert entry.first_number == len(found) + 1, f"the outbox of {partition} has a gap at {len(found) + 1}"
+        found += entry.transitions
+    return found
+
+
+def by_customer(transitions: list[bytes]) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    for each in transitions:
+        found.setdefault(orjson.loads(each)["subject"], []).append(each)
+    return found
+
+
+def _same(what: str, found: dict[str, list[bytes]], expected: dict[str, list[bytes]]) -> None:
+    for customer in sorted(found.keys() | expected.keys()):
+        mine, theirs = found.get(customer, []), expected.get(customer, [])
+        if mine != theirs:
+            at = next((n for n, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), None)
+            at = min(len(mine), len(theirs)) if at is None else at
+            raise AssertionError(
+                f"{what}: customer {customer} has {len(mine)} transitions of {len(theirs)}; number {at + 1} is"
+                f" {_short(mine, at)}, expected {_short(theirs, at)}"
+            )
+
+
+def _short(transitions: list[bytes], at: int) -> str:
+    if at >= len(transitions):
+        return "absent"
+    each = orjson.loads(transitions[at])
+    return f"{each['id']} at {each['time']} by {each['data']['cause']} {each['data'].get('event_id', '')}"
+
+
+def _same_members(simulation: Simulation, partition: int, reference: Reference) -> None:
+    """The index of members says what the profiles say."""
+    keys, expected = PartitionKeys(partition), reference.members()
+    for segment in simulation.world.segments:
+        flat = simulation.server.ask(("ZRANGE", keys.members(segment), 0, -1, "WITHSCORES"))
+        found = {flat[at].decode(): int(flat[at + 1]) for at in range(0, len(flat), 2)}
+        assert found == expected.get(segment, {}), f"members of {segment} in partition {partition}: {found}"

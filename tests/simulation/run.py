@@ -1,0 +1,203 @@
+"""One seed, one run: processes that crash, sleep and share; then peace; then the comparison."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import structlog
+
+from consumers import failpoints
+from consumers.evaluator import evaluator
+from consumers.log.port import START
+from consumers.state.commit import Meta
+from consumers.state.keys import PartitionKeys
+from rules.errors import Unavailable
+from tests.simulation.chaos import Chaos
+from tests.simulation.checks import compare
+from tests.simulation.faults import Faults, Network
+from tests.simulation.invariants import StoreRules
+from tests.simulation.log import SimLog
+from tests.simulation.loop import VirtualLoop, virtual_loop
+from tests.simulation.server import Server
+from tests.simulation.service import PLACES, Service, at_place
+from tests.simulation.sharing import SimGroup
+from tests.simulation.store import SimStore
+from tests.simulation.topic import SimTopic
+from tests.simulation.trace import Trace
+from tests.simulation.world import Arrival, World
+
+SETTLES_S = 400.0  # after the last fault: more than this is a failure
+QUIET_S = 25.0  # longer than any window: what expires is seen to expire
+
+
+@dataclass
+class Report:
+    """What one run was. `problem` "": everything held."""
+
+    seed: int
+    problem: str = ""
+    faults: Counter[str] = field(default_factory=Counter)
+    transitions: int = 0
+    commits: int = 0
+    seconds: float = 0.0  # virtual
+    trace: str = ""  # its hash
+
+
+class Simulation:
+    """Everything of one run. `run()` raises AssertionError (`Broken`, `Stuck`, a comparison) when something is wrong."""
+
+    def __init__(self, seed: int, server: Server, loop: VirtualLoop, trace: Trace) -> None:
+        rng = random.Random(seed)
+        self._failed: BaseException | None = None
+        self.loop, self.server, self.trace = loop, server, trace
+        self.world = World(random.Random(rng.random()))
+        self.faults = Faults(random.Random(rng.random()))
+        self.rng = random.Random(rng.random())
+        trace.seconds = loop.time
+        self.network = Network(loop, self.faults, self.fail)
+        self.log = SimLog(self.world.partitions, self.network)
+        self.rules = StoreRules()
+        server.begin(loop.now_ms)
+        server.observer = self.rules
+        self.store = SimStore(server, self.network)
+        self.acknowledged: set[str] = set()
+        self.group = SimGroup(self.world.partitions, loop, self.rng) if self.rng.random() < 0.8 else None
+        self.topic = SimTopic(self.world.partitions, self.network) if self.rng.random() < 0.8 else None
+        self.static_names = self.rng.random() < 0.5
+        self.services = [Service(self, name) for name in ("one", "two", "three")[: self.rng.choice((1, 2, 2, 3))]]
+        self.chaos = Chaos(self)
+        self.transitions = 0
+        self._sending = 0
+        self._favourite = self.rng.choice((*PLACES, *[""] * (len(PLACES) + 1)))
+
+    def fail(self, error: BaseException) -> None:
+        """Something that must not happen did: the run ends here."""
+        if self._failed is None:
+            self._failed = error
+
+    def dies_at(self, place: str) -> bool:
+        """Whether a process that reaches this place dies there."""
+        chance = 0.3 if place == self._favourite else 0.002
+        if not self.faults.active or self.faults.rng.random() > chance:
+            return False
+        self.faults.happened[f"crash at {place}"] += 1
+        return True
+
+    async def run(self) -> None:
+        """The whole of it."""
+        for arrival in self.world.arrivals:
+            self._sending += 1
+            self.loop.outside(arrival.second, self._send, arrival)
+        for service in self.services:
+            service.start()
+        chaos = self.loop.create_task(self.chaos.run())
+        await self._until(lambda: self.loop.seconds > self.world.ends and not self._sending, 1_000)
+        self.faults.active = False
+        await chaos
+        self.chaos.peace()
+        quiet = self.loop.seconds + QUIET_S
+        await self._until(lambda: self.loop.seconds > quiet, QUIET_S * 2)
+        await self._until(self._settled, SETTLES_S)
+        compare(self)
+
+    async def _until(self, done: Callable[[], bool], seconds_max: float) -> None:
+        deadline = self.loop.seconds + seconds_max
+        while not done():
+            await asyncio.sleep(0.25)
+            if self._failed is not None:
+                raise self._failed
+            self.chaos.revive()
+            self.chaos.operate()
+            if self.group is not None:
+                self.group.look()
+            if self.loop.seconds > deadline:
+                raise AssertionError(f"not settled: {self._where()}")
+
+    def _send(self, arrival: Arrival) -> None:
+        self.loop.create_task(self._append(arrival))
+
+    async def _append(self, arrival: Arrival) -> None:
+        """As a sender does: again and again, until the log says that it has it."""
+        while True:
+            try:
+                await self.log.append(arrival.records)
+                break
+            except Unavailable:
+                await asyncio.sleep(0.5 + self.rng.random())
+        self.acknowledged.update(arrival.ids)
+        self._sending -= 1
+
+    # -- when it is over ----------------------------------------------------------------------------------------------
+
+    def meta(self, partition: int) -> Meta:
+        return Meta.parse(self.server.ask(("HGETALL", PartitionKeys(partition).meta)))
+
+    def _settled(self) -> bool:
+        return all(self._rests(partition) for partition in range(self.world.partitions))
+
+    def _rests(self, partition: int) -> bool:
+        """Everything read, nothing due, everybody judged by the newest definitions."""
+        keys, meta = PartitionKeys(partition), self.meta(partition)
+        column = self.log.records[partition]
+        if meta.position != (column[-1].offset if column else START) or meta.lost_to:
+            return False
+        if self.topic is not None and len(self.topic.committed(partition)) != meta.numbered:
+            return False
+        due = self.server.ask(("ZCOUNT", keys.timers, "-inf", f"({meta.clock}"))
+        return not due and not self.server.ask(("ZCOUNT", keys.judged, "-inf", f"({meta.edition}"))
+
+    def _where(self) -> str:
+        metas = [self.meta(partition) for partition in range(self.world.partitions)]
+        ends = [len(column) - 1 for column in self.log.records]
+        why = [f"{each.process}: {each.reason()}" for each in self.services]
+        topic = [len(self.topic.committed(p)) if self.topic else 0 for p in range(self.world.partitions)]
+        return (
+            f"positions {[meta.position for meta in metas]} of {ends}, published {topic} of"
+            f" {[meta.numbered for meta in metas]}, lost to {[meta.lost_to for meta in metas]}; {'; '.join(why)}"
+        )
+
+
+@contextlib.contextmanager
+def _quiet(simulation: Simulation) -> Iterator[None]:
+    """The service's own log goes into the trace; failpoints come to us."""
+
+    def note(logger: object, method: str, event: dict[str, object]) -> str:
+        simulation.trace.note(*(f"{name}={value}" for name, value in event.items()))
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[note], cache_logger_on_first_use=False)
+    failpoints.set_hook(lambda place: at_place(simulation, place))
+    collector, evaluator.seldom_collected = evaluator.seldom_collected, contextlib.nullcontext  # of one real process
+    try:
+        yield
+    finally:
+        evaluator.seldom_collected = collector
+        failpoints.set_hook(None)
+        structlog.configure(**before)
+
+
+def simulate(seed: int, server: Server, tell: Callable[[str], None] | None = None) -> Report:
+    """The run of one seed. Never raises for what it finds: see `Report.problem`."""
+    report = Report(seed)
+    trace = Trace(tell)
+    with virtual_loop() as loop:
+        simulation = Simulation(seed, server, loop, trace)
+        with _quiet(simulation):
+            try:
+                loop.run_until_complete(simulation.run())
+            except AssertionError as error:
+                report.problem = f"{type(error).__name__}: {error}"
+            except Exception as error:
+                report.problem = f"{type(error).__name__}: {error}"
+                trace.note("".join(__import__("traceback").format_exception(error)))
+        report.faults = simulation.faults.happened
+        report.transitions, report.commits = simulation.transitions, simulation.rules.commits
+        report.seconds = loop.seconds
+    report.trace = trace.digest()
+    return report

@@ -1,0 +1,119 @@
+"""The topic of transitions over the simulated network: what its requests come to, and what must hold in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import orjson
+
+from consumers.failpoints import reach
+from consumers.log.port import Offset
+from consumers.relay.port import Outgoing, Place, Published
+from rules.errors import Unavailable
+from tests.consumers.relay.memory_outlet import MemoryOutlet, MemoryTopic, State
+from tests.simulation.faults import Network
+from tests.simulation.invariants import Broken
+
+T = TypeVar("T")
+
+TRANSACTION_S = 10.0
+
+
+class SimTopic(MemoryTopic):
+    """Checked whenever a transaction ends: numbers and sequences go on by one, places forward."""
+
+    def __init__(self, partitions: int, network: Network) -> None:
+        super().__init__(partitions)
+        self._network = network
+        self._seen = [0] * partitions
+        self._last = [Place(0, -1, -1, 0)] * partitions
+        self._sequences: dict[tuple[int, str], int] = {}
+
+    def produce(self, name: str, epoch: int, partition: int, outgoing: Sequence[Outgoing]) -> None:
+        new = name not in self._open
+        super().produce(name, epoch, partition, outgoing)
+        if new:
+            self._network.loop.outside(TRANSACTION_S, self._give_up, name, self._open[name])
+
+    def _give_up(self, name: str, transaction: object) -> None:
+        if self._open.get(name) is transaction:
+            self._network.faults.happened["topic: transaction timed out"] += 1
+            self.time_out(name)
+
+    def _end(self, name: str, state: State) -> None:
+        transaction = self._open.get(name)
+        super()._end(name, state)
+        if transaction is not None:
+            self._network.faults.happened["topic: transaction aborted"] += state is State.ABORTED
+            for partition in sorted(transaction.partitions):
+                self._check_partition(partition)
+
+    def _check_partition(self, partition: int) -> None:
+        entries = self.partitions[partition]
+        for entry in entries[self._seen[partition] :]:
+            if entry.transaction.state is State.OPEN:
+                break
+            self._seen[partition] += 1
+            if entry.outgoing is not None and entry.transaction.state is State.COMMITTED:
+                self._check_one(partition, entry.outgoing)
+
+    def _check_one(self, partition: int, outgoing: Outgoing) -> None:
+        place, last = outgoing.place, self._last[partition]
+        name, _, sequence = orjson.loads(outgoing.value)["id"].rpartition(":")
+        before = self._sequences.get((partition, name), 0)
+        if int(sequence) != before + 1:
+            raise Broken(f"topic, partition {partition}: {name} goes on with {sequence} after {before}")
+        if place.number != last.number + 1:
+            raise Broken(f"topic, partition {partition}: running number {place.number} after {last.number}")
+        if place[:2] <= last[:2]:
+            raise Broken(f"topic, partition {partition}: place {place} after {last}")
+        self._last[partition] = place
+        self._sequences[partition, name] = int(sequence)
+
+
+class SimOutlet(MemoryOutlet):
+    """What a process asks of it. A request that is late arrives, though its sender gave up or is dead."""
+
+    def __init__(self, topic: SimTopic, name: str, network: Network) -> None:
+        super().__init__(topic, name)
+        self._network = network
+
+    async def open(self) -> None:
+        self._epoch = await self._ask(lambda: self._topic.initialise(self._name))
+
+    async def publish(self, batches: Mapping[int, Sequence[Outgoing]]) -> None:
+        epoch, self._epoch = self._epoch, None
+        if epoch is None:
+            raise Unavailable("the outlet is not open")
+        for partition, outgoing in batches.items():
+            await self._produce(epoch, partition, list(outgoing))
+        reach("relay.produced")
+        await self._ask(lambda: self._topic.commit(self._name, epoch))
+        self._epoch = epoch
+
+    async def _produce(self, epoch: int, partition: int, outgoing: Sequence[Outgoing]) -> None:
+        await self._ask(lambda: self._topic.produce(self._name, epoch, partition, outgoing))
+
+    async def fence(self, name: str) -> None:
+        await self._ask(lambda: self._topic.initialise(name))
+
+    async def tail(self, partition: int) -> Place | None:
+        return await self._ask(lambda: self._tail(partition))
+
+    async def published(self, partition: int, after_commit: int) -> dict[str, Published]:
+        await self._ask(lambda: None)
+        return await super().published(partition, after_commit)
+
+    async def value(self, partition: int, offset: Offset) -> bytes:
+        await self._ask(lambda: None)
+        return await super().value(partition, offset)
+
+    def _tail(self, partition: int) -> Place | None:
+        if self._topic.is_open(partition):
+            raise Unavailable(f"a transaction is open at the end of partition {partition}")
+        newest = self._topic.committed(partition)[-1:]
+        return newest[0].outgoing.place if newest and newest[0].outgoing is not None else None
+
+    async def _ask(self, serve: Callable[[], T]) -> T:
+        return await self._network.ask("topic", serve)
