@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from consumers.evaluator import metrics as evaluator
+from consumers.relay import metrics as relay
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 OTHER = "other"
@@ -157,6 +158,26 @@ class EvaluatorMetrics:
         self._adopted.labels(why).inc(count)
 
 
+class RelayMetrics:
+    """Implements `consumers.relay.metrics.Metrics`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._lag = _by_partition(registry, "segmentd_relay_lag_transitions", "Transitions not published yet")
+        self._published = Counter("segmentd_relay_published_total", "Transitions published", registry=registry)
+        self._seconds = Histogram(
+            "segmentd_relay_transaction_seconds", "Time of one transaction", buckets=_SECONDS, registry=registry
+        )
+
+    def relay_lag(self, partition: int, transitions: int) -> None:
+        self._lag.labels(str(partition)).set(transitions)
+
+    def relay_published(self, transitions: int) -> None:
+        self._published.inc(transitions)
+
+    def relay_transaction(self, seconds: float) -> None:
+        self._seconds.observe(seconds)
+
+
 def _by_partition(registry: CollectorRegistry, name: str, about: str) -> Gauge:
     return Gauge(name, about, ("partition",), registry=registry)
 
@@ -168,6 +189,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.http = HttpMetrics(self._registry)
         self.ingest = IngestMetrics(self._registry)
+        self.relay: relay.Metrics = RelayMetrics(self._registry)
         self.evaluator: evaluator.Metrics = EvaluatorMetrics(self._registry, types_max, segments_max)
 
     def text(self) -> bytes:

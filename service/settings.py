@@ -38,9 +38,50 @@ class Settings(BaseSettings):
     )
     """Apache Kafka >= 3.9. None: the log is Redis Streams on the same server as the state."""
 
-    partitions: int = Field(default=4, ge=1, le=1024)
-    """Partitions of the log; fixed once data exists (a customer's partition follows from it). Each commits on its own,
-    and small commits are dear: one process needs few."""
+    partitions: int | None = Field(default=None, ge=1, le=1024)
+    """Partitions of the log; fixed once data exists (a customer's partition follows from it). None: what the log has,
+    and for a new one 4 on Redis (each commits on its own, and small commits are dear) or 16 on Kafka."""
+
+    # -- Kafka (with `KAFKA_BOOTSTRAP_SERVERS` only) ----------------------------------------------------------------
+    events_topic: str = "segmentd.events"
+    """The log. Made if it is not there; refused, with the command that mends it, if it is configured otherwise."""
+
+    transitions_topic: str = "segment.transitions"
+    """Where transitions are published; as many partitions as the log."""
+
+    dead_letters_topic: str = "segmentd.dead-letters"
+    """Where records go that cannot be taken, with the reason and their origin."""
+
+    log_time: str = Field(default="append", pattern="^(append|create)$")
+    """`append`: the broker stamps each record of the log. `create`: records carry their own time, for recorded logs and
+    tests; then nothing happens by the clock alone before the next record."""
+
+    evaluator_name: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,200}$")
+    """A name of this evaluator's own, the same after a restart (a StatefulSet's pod name): it then takes its partitions
+    up again, and a rolling restart moves little. Empty: a new one at each start."""
+
+    session_timeout_seconds: float = Field(default=10.0, ge=1, le=300)
+    """Seconds after which a silent evaluator's partitions go to the others. What the brokers allow bounds it
+    (`group.min.session.timeout.ms`: 6 s unless they say otherwise)."""
+
+    outbox_transitions_max: int = Field(default=500_000, ge=1)
+    """Transitions that may wait to be published, over all partitions of a process; then evaluation waits. Some 250 MB
+    in the store."""
+
+    kafka_security_protocol: str = Field(default="PLAINTEXT", pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$")
+    """How brokers are spoken with, in Kafka's own words."""
+
+    kafka_sasl_mechanism: str = Field(default="PLAIN", pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$")
+    """With SASL_PLAINTEXT and SASL_SSL."""
+
+    kafka_sasl_username: str = ""
+    """With SASL_PLAINTEXT and SASL_SSL."""
+
+    kafka_sasl_password: SecretStr | None = None
+    """With SASL_PLAINTEXT and SASL_SSL. Never shown."""
+
+    kafka_ssl_cafile: Path | None = None
+    """The authority that signed the brokers' certificates (PEM). None: those that the machine trusts."""
 
     # -- the HTTP server ---------------------------------------------------------------------------------------------
     http_host: str = "127.0.0.1"
@@ -106,6 +147,10 @@ class Settings(BaseSettings):
     batch_records_max: int = Field(default=5000, ge=1)
     """Records of one commit. Small commits cost most (500 instead of 5,000: +11 microseconds an event)."""
 
+    gather_milliseconds: int = Field(default=10, ge=0, le=1000)
+    """How long a busy evaluator lets records gather before it reads them: more of it is less CPU an event, and so much
+    more latency."""
+
     profiles_cached_max: int = Field(default=100_000, ge=1)
     """Decoded profiles that a process keeps in memory, over all its partitions: ~200 MB at 2 KB each."""
 
@@ -118,6 +163,10 @@ class Settings(BaseSettings):
 
     metrics_event_types_max: int = Field(default=100, ge=1)
     """Event types that get a label of their own; the rest count as `other`. Types are the senders' to name."""
+
+    failpoint: str = Field(default="", pattern=r"^([A-Za-z0-9.]+(:[1-9][0-9]*)?)?$")
+    """For tests of crashes only: `NAME` or `NAME:N` kills the process when it reaches that step (for the Nth time).
+    The names are in docs/architecture.md."""
 
     @field_validator("tokens", mode="before")
     @classmethod

@@ -9,19 +9,25 @@ from dataclasses import dataclass, field
 from consumers.embedded import Embedded
 from consumers.evaluator import Evaluator
 from consumers.evaluator import Settings as EvaluatorSettings
+from consumers.log.kafka.log import KafkaLog
+from consumers.log.kafka.settings import KafkaSettings
 from consumers.log.port import Log
 from consumers.log.redis_streams import RedisLog
 from consumers.state.feed import Feed
+from consumers.state.keys import PARTITIONS
 from consumers.state.reads import Reads
 from consumers.state.registry import Registry
 from consumers.state.store import Store
-from rules.errors import SegmentdError
-from service import logs
+from rules.errors import SegmentdError, Unavailable
+from service import kafka, logs
 from service.metrics import Metrics
 from service.readiness import Readiness, readiness_of
 from service.settings import Settings
 
 _log = logs.get("wiring")
+
+_PARTITIONS_ON_REDIS = 4
+_PUBLISH_AGAIN_S = 5.0
 
 
 class NotConfigurable(SegmentdError):
@@ -47,12 +53,25 @@ class Services:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0  # of transitions, open now
     _running: asyncio.Task[None] | None = None
+    _publishing: asyncio.Task[None] | None = None
 
     def start_evaluator(self) -> asyncio.Task[None] | None:
         """Runs the evaluator beside whatever else the loop does; None where this process has none."""
         if self.evaluator is not None and self._running is None:
             self._running = asyncio.create_task(self._evaluate(self.evaluator), name="evaluator")
         return self._running
+
+    def publish_pending(self) -> None:
+        """Puts into the log, as soon as it is there, the definitions that a crash kept from it."""
+        self._publishing = asyncio.create_task(self._publish_pending(), name="publish pending definitions")
+
+    async def _publish_pending(self) -> None:
+        while True:
+            try:
+                await self.registry.publish_pending()
+                return
+            except Unavailable:
+                await asyncio.sleep(_PUBLISH_AGAIN_S)
 
     async def _evaluate(self, evaluator: Evaluator) -> None:
         try:
@@ -79,7 +98,12 @@ class Services:
             await self.evaluator.stop()
             with contextlib.suppress(Exception):  # told when it happened
                 await self._running
+        if self._publishing is not None:
+            self._publishing.cancel()
+            await asyncio.wait([self._publishing])
         await self.feed.close()
+        if isinstance(self.log, KafkaLog):
+            await self.log.close()
         await self.store.close()
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.stop)
@@ -90,48 +114,89 @@ async def open_services(settings: Settings, *, evaluate: bool = True) -> Service
 
     Raises DirectoryInUse (embedded), Unavailable (the store is away), NotConfigurable.
     """
-    if settings.kafka_bootstrap_servers:
-        raise NotConfigurable(
-            "KAFKA_BOOTSTRAP_SERVERS is set, but this version keeps its log in Redis Streams only: unset it"
-        )
+    try:
+        brokers = kafka.kafka_settings(settings)
+    except ValueError as error:
+        raise NotConfigurable(str(error)) from error
     embedded = None if settings.redis_url else Embedded(settings.data_dir)
     if embedded is not None:
         await asyncio.to_thread(embedded.start)
     try:
         url = settings.redis_url.get_secret_value() if settings.redis_url else ""
-        return await _open(settings, embedded.url if embedded else url, embedded, evaluate)
+        return await _open(settings, embedded.url if embedded else url, embedded, brokers, evaluate)
     except BaseException:
         if embedded is not None:
             await asyncio.to_thread(embedded.stop)
         raise
 
 
-async def _open(settings: Settings, url: str, embedded: Embedded | None, evaluate: bool) -> Services:
-    store = Store.connect(url)
+async def _open(
+    settings: Settings, url: str, embedded: Embedded | None, brokers: KafkaSettings | None, evaluate: bool
+) -> Services:
     try:
-        log = RedisLog(store, settings.partitions)
+        store = Store.connect(url)
+    except ValueError as error:
+        raise NotConfigurable(f"REDIS_URL: {error}") from error
+    try:
+        log = await _open_log(settings, store, brokers)
         try:
-            await log.prepare()
-        except ValueError as error:
-            raise NotConfigurable(str(error)) from error
-        feed = Feed(store, settings.partitions)
-        metrics = Metrics(settings.metrics_event_types_max, settings.segments_max)
-        registry = Registry(store, log)
-        await registry.publish_pending()
-        bounds = EvaluatorSettings(
-            batch_records_max=settings.batch_records_max, hot_profiles_max=settings.profiles_cached_max
-        )
-        return Services(
-            settings=settings,
-            store=store,
-            log=log,
-            feed=feed,
-            reads=Reads(store, log, feed),
-            registry=registry,
-            metrics=metrics,
-            evaluator=Evaluator(store, log, bounds, metrics.evaluator) if evaluate else None,
-            embedded=embedded,
-        )
+            return _services(settings, store, log, embedded, brokers, evaluate)
+        except BaseException:
+            if isinstance(log, KafkaLog):
+                await log.close()
+            raise
     except BaseException:
         await store.close()
         raise
+
+
+async def _open_log(settings: Settings, store: Store, brokers: KafkaSettings | None) -> Log:
+    try:
+        if brokers is not None:
+            return await kafka.open_log(brokers, store)
+        recorded = await store.call("GET", PARTITIONS)
+        log = RedisLog(store, settings.partitions or int(recorded or _PARTITIONS_ON_REDIS))
+        await log.prepare()
+        return log
+    except ValueError as error:
+        raise NotConfigurable(str(error)) from error
+
+
+def _services(
+    settings: Settings,
+    store: Store,
+    log: Log,
+    embedded: Embedded | None,
+    brokers: KafkaSettings | None,
+    evaluate: bool,
+) -> Services:
+    feed = Feed(store, log.partitions)
+    metrics = Metrics(settings.metrics_event_types_max, settings.segments_max)
+    services = Services(
+        settings=settings,
+        store=store,
+        log=log,
+        feed=feed,
+        reads=Reads(store, log, feed),
+        registry=Registry(store, log),
+        metrics=metrics,
+        evaluator=_evaluator(settings, store, log, brokers, metrics) if evaluate else None,
+        embedded=embedded,
+    )
+    services.publish_pending()
+    return services
+
+
+def _evaluator(
+    settings: Settings, store: Store, log: Log, brokers: KafkaSettings | None, metrics: Metrics
+) -> Evaluator:
+    bounds = EvaluatorSettings(
+        batch_records_max=settings.batch_records_max,
+        hot_profiles_max=settings.profiles_cached_max,
+        gather_ms=settings.gather_milliseconds,
+        event_age_ms_max=settings.event_age_ms_max if brokers is not None else None,
+    )
+    if brokers is None:
+        return Evaluator(store, log, bounds, metrics.evaluator)
+    assert isinstance(log, KafkaLog), "with brokers the log is theirs"
+    return kafka.make_evaluator(settings, brokers, store, log, bounds, metrics)

@@ -21,7 +21,7 @@ from consumers.clock import SYSTEM_CLOCK, Clock
 from consumers.evaluator.garbage import seldom_collected
 from consumers.evaluator.holdings import Holdings
 from consumers.evaluator.metrics import Metrics, NullMetrics
-from consumers.evaluator.owned import DeadLetterSink, Tools
+from consumers.evaluator.owned import Letters, Tools
 from consumers.evaluator.partition import Partition
 from consumers.evaluator.settings import Settings
 from consumers.evaluator.sharing import Everything, Sharing
@@ -60,7 +60,7 @@ class Evaluator:
         sharing: Sharing | None = None,
         durably: bool = True,
         relay: Relay | None = None,
-        dead_letters: DeadLetterSink | None = None,
+        dead_letters: Letters | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.metrics: Metrics = metrics or NullMetrics()

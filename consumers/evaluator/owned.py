@@ -29,7 +29,7 @@ from rules.errors import Unavailable
 _COMMIT_PAUSES_S = (0.05, 0.5)  # before the commit is sent again; then the partition is taken over anew
 
 
-class DeadLetterSink(Protocol):
+class Letters(Protocol):
     """Where records that cannot be taken go, when not into the commit itself."""
 
     async def put(self, partition: int, letters: Sequence[DeadLetter]) -> None:
@@ -51,7 +51,7 @@ class Tools(msgspec.Struct, frozen=True):
     clock: Clock
     durably: bool = True
     relay: Relay | None = None
-    dead_letters: DeadLetterSink | None = None
+    dead_letters: Letters | None = None
 
 
 class Owned:

@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from consumers import failpoints
 from rules.errors import SegmentdError
 from service.app import create_app
 from service.guard import Process
@@ -43,7 +44,10 @@ def _variable(where: tuple[int | str, ...]) -> str:
 def settings_from(**overrides: Any) -> Settings:
     """The settings of the environment, with those of the command line (None: not given) over them."""
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
+        if settings.failpoint:
+            failpoints.kill_at(settings.failpoint)
+        return settings
     except ValidationError as error:
         told = [f"{_variable(found['loc'])}: {found['msg']}" for found in error.errors()]
         raise CannotStart("the settings are wrong:\n" + "\n".join(told)) from None

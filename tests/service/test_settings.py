@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from rules.errors import Unavailable
 from service import settings as module
 from service.settings import Settings
 from service.wiring import NotConfigurable, open_services
+from tests.service.conftest import PARTITIONS
 
 
 def test_a_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,15 +51,32 @@ def test_every_setting_says_what_it_is() -> None:
         assert after.index('"""') < after.find("\n\n"), f"{name} has no words of its own"
 
 
-async def test_kafka_is_refused_as_long_as_there_is_none() -> None:
-    with pytest.raises(NotConfigurable, match="KAFKA_BOOTSTRAP_SERVERS"):
-        await open_services(Settings(kafka_bootstrap_servers="localhost:9092"))
+async def test_brokers_that_are_away_are_named_as_long_as_nobody_knows_the_number_of_partitions(
+    settings: Settings,
+) -> None:
+    away = settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
+        await open_services(away, evaluate=False)
+    await (await open_services(settings, evaluate=False)).close()
+    services = await open_services(away, evaluate=False)  # the store knows it: reads are answered
+    try:
+        assert (services.log.partitions, await services.reads.sizes(["any"])) == (PARTITIONS, {"any": 0})
+    finally:
+        await services.close()
+
+
+async def test_settings_of_kafka_that_contradict_each_other_are_refused(settings: Settings) -> None:
+    wrong = settings.model_copy(
+        update={"kafka_bootstrap_servers": "127.0.0.1:1", "kafka_security_protocol": "SASL_SSL"}
+    )
+    with pytest.raises(NotConfigurable, match="password"):
+        await open_services(wrong, evaluate=False)
 
 
 async def test_another_number_of_partitions_than_the_data_has_is_refused(settings: Settings) -> None:
     await (await open_services(settings, evaluate=False)).close()
     with pytest.raises(NotConfigurable, match="partitions"):
-        await open_services(settings.model_copy(update={"partitions": settings.partitions + 1}), evaluate=False)
+        await open_services(settings.model_copy(update={"partitions": PARTITIONS + 1}), evaluate=False)
 
 
 async def test_services_are_embedded_where_no_store_is_named(tmp_path: Path) -> None:
