@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from consumers.log.partition import partition_of
 from consumers.log.port import START, Log, Offset
 from consumers.state.definitions import Collection
 from rules.backfill import Collector
@@ -51,7 +52,7 @@ class Collecting:
                 event = decode_record(record.payload, record.timestamp_ms)
             except EventRejected:
                 continue
-            if type(event) is Event:
+            if type(event) is Event and partition_of(event.customer_id, log.partitions) == self._partition:
                 self._collector.add(event, self._clock)
         if records and records[-1].offset < self._until:
             self._position = records[-1].offset

@@ -231,8 +231,9 @@ def test_metrics_name_their_units() -> None:
     assert value(text, "segmentd_clock_lag_seconds", partition="3") == 1.5
     assert value(text, "segmentd_due_timer_lag_seconds", partition="3") == 0.25
     names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
-    units = ("_total", "_seconds", "_records", "_streams", "_profiles", "_created")
-    assert {name for name in names if not name.endswith(units)} == set()
+    units = ("_total", "_seconds", "_records", "_streams", "_profiles", "_transitions", "_created")
+    states = {"segmentd_partition_owned", "segmentd_partition_stopped"}  # 0 or 1
+    assert {name for name in names if not name.endswith(units)} == states
 
 
 async def test_event_types_are_the_senders_so_only_so_many_get_a_label(settings: Settings) -> None:

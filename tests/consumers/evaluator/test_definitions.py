@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from consumers.evaluator.settings import Settings
+from consumers.log.partition import partition_of
 from consumers.log.redis_streams import RedisLog
 from consumers.state.activation import Activation
 from consumers.state.feed import Feed
@@ -244,3 +245,16 @@ async def test_a_store_that_was_rolled_back_collects_before_it_goes_past_the_end
     for batch in (5_000, 9):
         await evaluate(store, log, batch)
         assert by_customer(await feed(store)) == once
+
+
+async def test_a_collection_leaves_out_records_of_other_partitions(store: Store, log: RedisLog) -> None:
+    """They are moved to where they belong; a profile made here would be nobody's."""
+    stranger = next(name for name in (f"customer-{n}" for n in range(99)) if partition_of(name, 2) == 1)
+    asked = DefinitionRecord("refunded", 1, "active", LATER["refunded"])
+    lines: list[Line] = [(BEGIN - 9, define("active"))]
+    for n, name in enumerate([at_home(0), stranger]):
+        lines.append((BEGIN + n, Event("refund", name, BEGIN + n, f"r{n}", {"amount": 5}, f"r{n}")))
+    await write(store, [*lines, (BEGIN + DAY, asked)])
+    owner = await evaluate(store, log)
+    assert not owner.busy
+    assert [key for key in await store.call("KEYS", "*") if stranger.encode() in key] == []
