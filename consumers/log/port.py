@@ -67,6 +67,21 @@ class Bounds(NamedTuple):
     first: Appended | None
     last: Offset
 
+    def miss(self, position: Offset) -> bool:
+        """Whether what follows a position is gone (trimmed before it was read), or was never there.
+
+        >>> bounds = Bounds(Appended(0, 42, 0), 50)
+        >>> [bounds.miss(position) for position in (START, 40, 41, 50, 51)]
+        [False, True, False, False, True]
+        >>> [Bounds(None, 50).miss(position) for position in (START, 49, 50, 51)]
+        [False, True, False, True]
+        """
+        if position == START:
+            return False
+        if self.first is None:
+            return position != self.last
+        return not self.first.offset <= position + 1 <= self.last + 1
+
 
 class Lag(NamedTuple):
     """How far a reader at some position is behind. `records` counts up to LAG_RECORDS_MAX (that many: at least)."""

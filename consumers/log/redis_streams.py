@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import ResponseError
 
-from consumers.log.port import LAG_RECORDS_MAX, START, Appended, Bounds, Lag, NewRecord, Offset, Record
+from consumers.log.port import LAG_RECORDS_MAX, START, Appended, Bounds, Lag, NewRecord, Offset, PositionOutside, Record
 from consumers.state.keys import PARTITIONS, PartitionKeys
 from consumers.state.store import BLOCK_MS_MAX, Run, Script, Store
 
@@ -37,9 +37,13 @@ class RedisLog:
         self._retention = retention or Retention()
         self._streams = [PartitionKeys(p).log for p in range(partitions)]
         self._partition_of_stream = {key.encode(): p for p, key in enumerate(self._streams)}
+        self._given: dict[int, Offset] = {}  # the last record that `read` gave, of each partition
 
     async def prepare(self) -> None:
-        """Record the number of partitions. ValueError: the store was made with another, or keeps nothing on disk."""
+        """Record the number of partitions. ValueError: the store was made with another, keeps nothing on disk, or is a
+        cluster (no read spans the streams of several nodes)."""
+        if await self._store.is_cluster():
+            raise ValueError("the log cannot be on a Redis Cluster: set KAFKA_BOOTSTRAP_SERVERS, or use one server")
         try:
             await self._store.call("WAITAOF", 1, 0, 1)
         except ResponseError as error:
@@ -74,6 +78,25 @@ class RedisLog:
         return runs, order
 
     async def read(self, positions: Mapping[int, Offset], records_max: int, wait_ms: int) -> list[Record]:
+        await self._check({p: at for p, at in positions.items() if at not in (START, self._given.get(p))})
+        records = await self._read(positions, records_max, wait_ms)
+        self._given |= positions
+        self._given |= {record.partition: record.offset for record in records}
+        return records
+
+    async def _check(self, positions: Mapping[int, Offset]) -> None:
+        """Positions that `read` did not give itself. What follows one is all there if its own record is, which `trim`
+        leaves; Redis says nothing of records that are gone."""
+        if not positions:
+            return
+        all_bounds = await self.bounds()
+        for partition, position in positions.items():
+            bounds = all_bounds[partition]
+            if bounds.miss(position):
+                first = bounds.first.offset if bounds.first else bounds.last + 1
+                raise PositionOutside(partition, position, first, bounds.last if bounds.first else START)
+
+    async def _read(self, positions: Mapping[int, Offset], records_max: int, wait_ms: int) -> list[Record]:
         command: list[str | int] = ["XREAD", "COUNT", records_max]
         if wait_ms > 0:
             command += ["BLOCK", min(wait_ms, BLOCK_MS_MAX)]
@@ -93,7 +116,7 @@ class RedisLog:
         return records
 
     async def reread(self, partition: int, position: Offset, records_max: int) -> list[Record]:
-        return await self.read({partition: position}, records_max, 0)
+        return await self._read({partition: position}, records_max, 0)
 
     async def bounds(self) -> list[Bounds]:
         return [_bounds(p, info) for p, info in enumerate(await self._infos())]
@@ -124,7 +147,7 @@ class RedisLog:
         gone = 0
         for partition, info in enumerate(await self._infos()):
             if info and partition in behind:
-                keep_from = min(await self._retained(partition, info), behind[partition] + 1)
+                keep_from = min(await self._retained(partition, info), behind[partition])
                 minimum = _stream_id(keep_from)
                 gone += int(await self._store.call("XTRIM", self._streams[partition], "MINID", "~", minimum))
         return gone

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from consumers.log.port import START, NewRecord
+from consumers.log.port import START, NewRecord, PositionOutside
 from consumers.log.redis_streams import RedisLog, Retention
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
@@ -110,3 +110,33 @@ async def test_a_server_that_keeps_nothing_on_disk_is_refused(store: Store, log:
             await log.prepare()
     finally:
         await store.call("CONFIG", "SET", "appendonly", "yes")
+
+
+@pytest.mark.parametrize("trim_to", [6, 10])
+async def test_what_was_dropped_before_it_was_read_is_never_skipped_in_silence(
+    store: Store, log: RedisLog, trim_to: int
+) -> None:
+    places = [(await log.append([NewRecord(0, b"%d" % n)]))[0] for n in range(10)]
+    stream = PartitionKeys(0).log
+    await store.call("XTRIM", stream, "MAXLEN", 10 - trim_to)
+    with pytest.raises(PositionOutside) as told:
+        await RedisLog(store, 2).read({0: places[4].offset}, 100, 0)
+    assert (told.value.partition, told.value.position) == (0, places[4].offset)
+    first = places[6].offset if trim_to < 10 else places[9].offset + 1
+    assert (told.value.first, told.value.end) == (first, places[9].offset if trim_to < 10 else START)
+    assert len(await log.read({0: START}, 100, 0)) == 10 - trim_to
+    assert await log.read({0: places[9].offset}, 100, 0) == []
+
+
+async def test_a_position_beyond_the_end_is_told(log: RedisLog) -> None:
+    (place,) = await log.append([NewRecord(0, b"a")])
+    with pytest.raises(PositionOutside, match=f"the log keeps {place.offset} to {place.offset}"):
+        await log.read({0: place.offset + 1, 1: START}, 100, 0)
+
+
+async def test_the_record_of_a_reader_that_is_far_behind_outlives_trimming(store: Store) -> None:
+    log = RedisLog(store, 1, Retention(records_max=10))
+    places = await log.append([NewRecord(0, b"x" * 2_000) for _ in range(1_000)])
+    for place in places[100:130]:
+        await log.trim({0: place.offset})
+        assert len(await RedisLog(store, 1).read({0: place.offset}, 5_000, 0)) == 999 - places.index(place)
