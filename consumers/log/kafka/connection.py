@@ -62,7 +62,8 @@ class Opened(Generic[Client]):
             self._opening = asyncio.create_task(self._open())
             self._opening.add_done_callback(_failed)  # nobody may be waiting by then
         with broker_errors(self._settings, self._what):
-            return await asyncio.wait_for(asyncio.shield(self._opening), seconds)
+            async with asyncio.timeout(seconds):  # `wait_for` of Python 3.11 may swallow a cancellation
+                return await asyncio.shield(self._opening)
 
     async def _open(self) -> Client:
         client = self._make()

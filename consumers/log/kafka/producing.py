@@ -83,7 +83,8 @@ class Producing:
                 lane = self._lanes[partition] = _Lane(partition, self._settings, self._producer)
             lane.put(waiting, mine)
         with broker_errors(self._settings, self._doing):
-            return await asyncio.wait_for(waiting.answer, APPEND_S)
+            async with asyncio.timeout(APPEND_S):
+                return await waiting.answer
 
     async def close(self) -> None:
         """Whoever still waits is told that it could not be had."""

@@ -139,8 +139,11 @@ class Reading:
         self._opened.drop(consumer)
 
     async def _place(self, consumer: AIOKafkaConsumer, positions: Mapping[int, Offset]) -> None:
-        """Stand where the caller says. Where that is not where we stand, look whether the log has it."""
-        anew = consumer is not self._current or self._at.keys() != positions.keys()
+        """Stand where the caller says. Where that is not where we stand, look whether the log has it.
+
+        Partitions that are not asked for at the moment stay assigned: what was fetched of them waits.
+        """
+        anew = consumer is not self._current or not positions.keys() <= self._at.keys()
         moved = positions if anew else {p: at for p, at in positions.items() if self._at[p] != at}
         if moved:
             ends = await self._asking.ends(moved)
@@ -168,7 +171,9 @@ class Reading:
                 found = await consumer.getmany(each, max_records=records_max)
                 self._take(partition, found.get(each, ()), records)
             if not records and wait_ms:
-                for each, some in (await consumer.getmany(timeout_ms=wait_ms, max_records=records_max)).items():
+                every = (TopicPartition(self._topic, partition) for partition in positions)
+                found = await consumer.getmany(*every, timeout_ms=wait_ms, max_records=records_max)
+                for each, some in found.items():
                     self._take(each.partition, some, records)
         except OffsetOutOfRangeError:
             if not records:
