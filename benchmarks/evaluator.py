@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,18 +25,25 @@ _POLL_S = 0.05
 
 
 @dataclass(frozen=True)
-class Whole:
-    """µs of CPU an event; bytes in the server's memory, its own overhead for each key or member included."""
+class Sizes:
+    """Bytes in the server's memory, its own overhead for each key or member included."""
 
-    segments: int
-    ours_us: float
-    server_us: float
-    transitions: float  # an event
     customers: int
     memberships: int
     profile_bytes: float  # as stored, the value alone
     customer_bytes: float  # the key with its value, timer and edition
     membership_bytes: float
+
+
+@dataclass(frozen=True)
+class Whole:
+    """µs of CPU an event."""
+
+    segments: int
+    ours_us: float
+    server_us: float
+    transitions: float  # an event
+    sizes: Sizes
 
     @property
     def us(self) -> float:
@@ -64,7 +72,7 @@ async def whole(server: Server, segments: int, events: int) -> Whole:
     """Evaluates the log from its start until the last event is judged and nothing is due any more."""
     store = server.database(2)
     await store.call("FLUSHDB")
-    await define(store, [Definition(each["id"], document=each) for each in documents(segments)])
+    await define(store, [Definition(each["id"], document=each) for each in documents(segments)], KEYS)
     gc.collect()
     with track(f"whole, {segments:,} segments", events) as advance:
         counting = _Counting(events, advance)
@@ -76,10 +84,10 @@ async def whole(server: Server, segments: int, events: int) -> Whole:
         ours, theirs = time.process_time() - ours, server.cpu_s() - theirs
     await evaluator.stop()
     await running
-    sizes = await _sizes(store)
+    found = await sizes(store, KEYS)
     await store.call("FLUSHDB")
     await store.close()
-    return Whole(segments, ours / events * 1e6, theirs / events * 1e6, counting.changes / events, *sizes)
+    return Whole(segments, ours / events * 1e6, theirs / events * 1e6, counting.changes / events, found)
 
 
 async def _until(event: asyncio.Event, running: asyncio.Task[None]) -> None:
@@ -98,30 +106,30 @@ async def _drained(store: Store, server: Server) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def define(store: Store, definitions: list[Definition]) -> None:
+async def define(store: Store, definitions: list[Definition], partitions: Sequence[PartitionKeys]) -> None:
     """Every partition knows the segments before the first event, as after any longer run."""
     known = encode(Definitions(edition=1, base={each.segment: each for each in definitions}))
-    for keys in KEYS:
+    for keys in partitions:
         await store.call("SET", keys.definitions, known)
 
 
-async def _sizes(store: Store) -> tuple[int, int, float, float, float]:
-    """Customers, memberships, and the bytes of a profile, a customer, a membership."""
+async def sizes(store: Store, partitions: Sequence[PartitionKeys]) -> Sizes:
+    """What all partitions hold, their profiles by a sample."""
     customers = memberships = index_bytes = member_bytes = value_bytes = key_bytes = looked = 0
-    for keys in KEYS:
+    for keys in partitions:
         customers += int(await store.call("ZCARD", keys.judged))
         for index in (keys.judged, keys.timers):
             index_bytes += await _bytes(store, index)
         for name in await store.call("KEYS", keys.members_prefix.replace("{", "\\{") + "*"):
             memberships += int(await store.call("ZCARD", name))
             member_bytes += await _bytes(store, name)
-        for customer in await store.call("ZRANDMEMBER", keys.judged, _SAMPLE // PARTITIONS):
+        for customer in await store.call("ZRANDMEMBER", keys.judged, _SAMPLE // len(partitions)):
             profile = keys.profile(customer.decode())
             value_bytes += int(await store.call("STRLEN", profile))
             key_bytes += await _bytes(store, profile)
             looked += 1
     customer_bytes = key_bytes / looked + index_bytes / customers
-    return customers, memberships, value_bytes / looked, customer_bytes, member_bytes / max(1, memberships)
+    return Sizes(customers, memberships, value_bytes / looked, customer_bytes, member_bytes / max(1, memberships))
 
 
 async def _bytes(store: Store, key: str | bytes) -> int:

@@ -119,7 +119,7 @@ class _Live:
 
 async def storm(server: Server, customers: int) -> Storm:
     """On a server of its own, whose log is empty."""
-    await define(server.store, [Definition(str(each["id"]), document=each) for each in _DOCUMENTS])
+    await define(server.store, [Definition(str(each["id"]), document=each) for each in _DOCUMENTS], KEYS)
     lead_ms = 20_000 + int(_NORMAL_S * 1000) + customers // 4  # time to read them all and to measure the normal
     due = time.time_ns() // 1_000_000 + lead_ms
     with track("storm: reading the customers", customers) as advance:

@@ -72,9 +72,10 @@ def _wholes(wholes: Sequence[Whole], floors: Sequence[float]) -> Table:
 def _sizes(wholes: Sequence[Whole]) -> Table:
     title = "bytes in the server's memory (keys, timers and indexes with them; a profile as stored)"
     table = _table(title, "segments", "customers", "a customer", "a profile", "memberships", "a membership")
-    for each in wholes:
+    for whole in wholes:
+        each = whole.sizes
         table.add_row(
-            f"{each.segments:,}",
+            f"{whole.segments:,}",
             f"{each.customers:,}",
             f"{each.customer_bytes:.0f}",
             f"{each.profile_bytes:.0f}",
