@@ -61,6 +61,22 @@ class HttpMetrics:
             self._seconds.labels(route).observe(seconds)
 
 
+class ReadyMetrics:
+    """What /readyz says, as numbers: set anew whenever metrics are asked for."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._ready = Gauge("segmentd_ready", "1 where this process can do its work", registry=registry)
+        self._warnings = Gauge("segmentd_warnings", "What is wrong, though this process works", registry=registry)
+        self._nobodys = Gauge(
+            "segmentd_partitions_without_owner", "Partitions that no living evaluator owns", registry=registry
+        )
+
+    def ready(self, ready: bool, warnings: int, partitions_without_owner: int) -> None:
+        self._ready.set(ready)
+        self._warnings.set(warnings)
+        self._nobodys.set(partitions_without_owner)
+
+
 class IngestMetrics:
     """What POST /v1/events counts."""
 
@@ -188,6 +204,7 @@ class Metrics:
     def __init__(self, types_max: int = 100, segments_max: int = 1000) -> None:
         self._registry = CollectorRegistry()
         self.http = HttpMetrics(self._registry)
+        self.readiness = ReadyMetrics(self._registry)
         self.ingest = IngestMetrics(self._registry)
         self.relay: relay.Metrics = RelayMetrics(self._registry)
         self.evaluator: evaluator.Metrics = EvaluatorMetrics(self._registry, types_max, segments_max)

@@ -23,6 +23,26 @@ class Readiness(NamedTuple):
     warnings: Sequence[str] = ()
     partitions: list[PartitionStatus] | None = None
 
+    @property
+    def without_owner(self) -> int:
+        """Partitions that no living evaluator owns, as far as is known."""
+        found = self.partitions or []
+        return len(nobodys(found)) + len(silent(found, _now_ms()))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def nobodys(partitions: Sequence[PartitionStatus]) -> list[int]:
+    """The partitions that nobody owns."""
+    return [each.partition for each in partitions if not each.owner]
+
+
+def silent(partitions: Sequence[PartitionStatus], now_ms: int) -> list[int]:
+    """The partitions whose owner seems to be dead."""
+    return [each.partition for each in partitions if each.owner and now_ms - each.seen > SILENT_MS]
+
 
 async def readiness_of(reads: Reads, evaluator: Evaluator | None, *, evaluator_failed: bool) -> Readiness:
     """Of a process with a store.
@@ -39,7 +59,7 @@ async def readiness_of(reads: Reads, evaluator: Evaluator | None, *, evaluator_f
         reasons.append("the evaluator of this process has ended")
     elif evaluator is not None and not evaluator.ready:
         reasons.append(f"the evaluator: {evaluator.reason}")
-    return Readiness(reasons, warnings_about(partitions, int(time.time() * 1000)), partitions)
+    return Readiness(reasons, warnings_about(partitions, _now_ms()), partitions)
 
 
 def warnings_about(partitions: Sequence[PartitionStatus], now_ms: int) -> list[str]:
@@ -47,11 +67,10 @@ def warnings_about(partitions: Sequence[PartitionStatus], now_ms: int) -> list[s
     found: list[str] = []
     if any(each.log_end is None for each in partitions):
         found.append("the log is away: events cannot be sent, reads are answered")
-    if nobodys := [each.partition for each in partitions if not each.owner]:
-        found.append(f"no evaluator owns {_named(nobodys)}")
-    silent = [each.partition for each in partitions if each.owner and now_ms - each.seen > SILENT_MS]
-    if silent:
-        found.append(f"the owner of {_named(silent)} has not been heard of for {SILENT_MS // 1000} s and more")
+    if without := nobodys(partitions):
+        found.append(f"no evaluator owns {_named(without)}")
+    if unheard := silent(partitions, now_ms):
+        found.append(f"the owner of {_named(unheard)} has not been heard of for {SILENT_MS // 1000} s and more")
     found += [f"partition {each.partition}: {each.trouble}" for each in partitions if each.trouble]
     return found
 

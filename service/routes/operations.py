@@ -44,6 +44,8 @@ async def readyz(process: WithProcess) -> Response:
 @metrics.get("/metrics", summary="Prometheus", responses=examples.METRICS)
 async def get_metrics(process: WithProcess) -> Response:
     """In Prometheus's text format; labels hold no customers."""
+    found = await process.readiness()
+    process.metrics.readiness.ready(not found.reasons, len(found.warnings), found.without_owner)
     return Response(process.metrics.text(), 200, media_type=CONTENT_TYPE)
 
 

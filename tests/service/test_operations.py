@@ -134,6 +134,7 @@ async def test_without_the_store_nothing_is_ready(settings: Settings, monkeypatc
         monkeypatch.setattr(services.reads, "status", away)
         assert is_problem(await client.get("/readyz"), 503, "unavailable")["reasons"] == ["the store is away"]
         is_problem(await client.get("/v1/status"), 503, "unavailable")
+        assert value((await client.get("/metrics")).text, "segmentd_ready") == 0
 
 
 async def test_status_tells_trouble_silence_recovery_and_what_is_not_published(settings: Settings) -> None:
@@ -145,6 +146,10 @@ async def test_status_tells_trouble_silence_recovery_and_what_is_not_published(s
         await services.store.call("HSET", PartitionKeys(0).meta, "numbered", 50, "relays", "r", "relayed", "3 1 9 42")
         await services.store.call("HSET", PartitionKeys(1).meta, "owner", "b", "seen", now_ms - 60_000, "lost_to", 5)
         found = (await client.get("/v1/status")).json()
+        metrics = (await client.get("/metrics")).text
+        assert value(metrics, "segmentd_ready") == 1
+        assert value(metrics, "segmentd_warnings") == 2
+        assert value(metrics, "segmentd_partitions_without_owner") == 1
         silent = "the owner of partition 1 has not been heard of for 30 s and more"
         assert found["warnings"] == [silent, f"partition 0: {stopped}"]
         names = ("owner", "trouble", "recovering", "relay_lag")
@@ -231,8 +236,18 @@ def test_metrics_name_their_units() -> None:
     assert value(text, "segmentd_clock_lag_seconds", partition="3") == 1.5
     assert value(text, "segmentd_due_timer_lag_seconds", partition="3") == 0.25
     names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
-    units = ("_total", "_seconds", "_records", "_streams", "_profiles", "_transitions", "_created")
-    states = {"segmentd_partition_owned", "segmentd_partition_stopped"}  # 0 or 1
+    units = (
+        "_total",
+        "_seconds",
+        "_records",
+        "_streams",
+        "_profiles",
+        "_transitions",
+        "_warnings",
+        "_owner",
+        "_created",
+    )
+    states = {"segmentd_ready", "segmentd_partition_owned", "segmentd_partition_stopped"}  # 0 or 1
     assert {name for name in names if not name.endswith(units)} == states
 
 
