@@ -105,6 +105,7 @@ class Chaos:
         if self._simulation.group is not None:
             self._count("rebalance")
             self._simulation.group.rebalance()
+        self._simulation.sources.group.rebalance()
 
     def _lead(self) -> None:
         self._count("another leader's clock")

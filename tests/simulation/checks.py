@@ -35,8 +35,11 @@ def compare(simulation: Simulation) -> None:
                 seen.add(orjson.loads(record.payload).get("id"))
             except ValueError:
                 continue
-    lost = simulation.acknowledged - seen
+    sources = simulation.sources
+    lost = (simulation.acknowledged | sources.ids) - seen
     assert not lost, f"acknowledged, but not in the log: {sorted(lost)[:5]}"
+    missing = sources.broken - {letter.raw for letter in sources.letters}
+    assert not missing, f"broken, but not among the dead letters: {sorted(missing)[:5]}"
 
 
 def outbox(simulation: Simulation, partition: int) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,8 @@ class Broken(AssertionError):
 class StoreRules:
     """An observer of the server; `reset` before what was kept is told again. Own notes, so that a script cannot lie."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[..., None]) -> None:
+        self._note = note
         self.reset()
         self.commits = 0
 
@@ -45,12 +46,14 @@ class StoreRules:
         if epoch != self._epochs.get(partition, 0) + 1:
             raise Broken(f"partition {partition}: epoch {epoch} after {self._epochs.get(partition, 0)}")
         self._epochs[partition] = epoch
+        self._note(f"  store {partition}: epoch {epoch} of", meta[b"owner"].decode(), "relays", meta.get(b"relays"))
 
     def _amended(self, partition: int, arguments: Sequence[Any]) -> None:
         """Fields of the meta, changed by the owner's relay: after a roll-back the commits number on further up."""
         epoch, fields = arguments[0], dict(zip(arguments[3::2], arguments[4::2], strict=True))
         if epoch != self._epochs.get(partition):
             raise Broken(f"partition {partition}: the relay of epoch {epoch} wrote, {self._epochs.get(partition)} owns")
+        self._note(f"  store {partition}: epoch {epoch} notes", fields)
         if "commit" in fields:
             if int(fields["commit"]) <= self._commits.get(partition, 0):
                 raise Broken(f"partition {partition}: commits go back to {fields['commit']}")
@@ -67,6 +70,8 @@ class StoreRules:
             raise Broken(f"partition {partition}: commit {number} after {last}")
         self._commits[partition] = number
         self.commits += 1
+        told = dict(zip(commit["meta"][::2], commit["meta"][1::2], strict=True))
+        self._note(f"  store {partition}: epoch {epoch} commits {number}, position {told['position']}")
         if commit["out_size"]:
             begin = sum(commit["sizes"])
             entry = msgspec.msgpack.decode(blob[begin : begin + commit["out_size"]], type=OutboxEntry)
@@ -83,6 +88,7 @@ class StoreRules:
             if int(sequence) != self._sequences.get(key, 0) + 1:
                 raise Broken(f"partition {partition}: {name} goes on with {sequence} after {self._sequences.get(key, 0)}")
             self._sequences[key] = int(sequence)
+            self._note("   ", name, sequence)
 
 
 def _partition(rest: Sequence[Any]) -> int:

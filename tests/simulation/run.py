@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from consumers import failpoints
-from consumers.evaluator import evaluator
+from consumers.evaluator import evaluator as evaluator_module
 from consumers.log.port import START
 from consumers.state.commit import Meta
 from consumers.state.keys import PartitionKeys
@@ -24,8 +24,9 @@ from tests.simulation.invariants import StoreRules
 from tests.simulation.log import SimLog
 from tests.simulation.loop import VirtualLoop, virtual_loop
 from tests.simulation.server import Server
-from tests.simulation.service import PLACES, Service, at_place
+from tests.simulation.service import PLACES, Service, at_place, evaluator, intake
 from tests.simulation.sharing import SimGroup
+from tests.simulation.sources import SimSources
 from tests.simulation.store import SimStore
 from tests.simulation.topic import SimTopic
 from tests.simulation.trace import Trace
@@ -61,15 +62,22 @@ class Simulation:
         trace.seconds = loop.time
         self.network = Network(loop, self.faults, self.fail)
         self.log = SimLog(self.world.partitions, self.network)
-        self.rules = StoreRules()
+        self.rules = StoreRules(trace.note)
         server.begin(loop.now_ms)
         server.observer = self.rules
         self.store = SimStore(server, self.network)
         self.acknowledged: set[str] = set()
         self.group = SimGroup(self.world.partitions, loop, self.rng) if self.rng.random() < 0.8 else None
-        self.topic = SimTopic(self.world.partitions, self.network) if self.rng.random() < 0.8 else None
+        self.topic = SimTopic(self.world.partitions, self.network, trace.note) if self.rng.random() < 0.8 else None
         self.static_names = self.rng.random() < 0.5
-        self.services = [Service(self, name) for name in ("one", "two", "three")[: self.rng.choice((1, 2, 2, 3))]]
+        self.services = [
+            Service(self, name, evaluator) for name in ("one", "two", "three")[: self.rng.choice((1, 2, 2, 3))]
+        ]
+        self.sources = SimSources(self.network, self.rng)
+        if self.rng.random() < 0.4:
+            self.services += [Service(self, f"intake-{name}", intake) for name in ("one", "two")]
+            for second in self.world.sourced:
+                self.loop.outside(second, self._source)
         self.chaos = Chaos(self)
         self.transitions = 0
         self._sending = 0
@@ -115,11 +123,15 @@ class Simulation:
             self.chaos.operate()
             if self.group is not None:
                 self.group.look()
+            self.sources.group.look()
             if self.loop.seconds > deadline:
                 raise AssertionError(f"not settled: {self._where()}")
 
     def _send(self, arrival: Arrival) -> None:
         self.loop.create_task(self._append(arrival))
+
+    def _source(self) -> None:
+        self.sources.write(self.rng.choice(self.world.customers))
 
     async def _append(self, arrival: Arrival) -> None:
         """As a sender does: again and again, until the log says that it has it."""
@@ -138,7 +150,7 @@ class Simulation:
         return Meta.parse(self.server.ask(("HGETALL", PartitionKeys(partition).meta)))
 
     def _settled(self) -> bool:
-        return all(self._rests(partition) for partition in range(self.world.partitions))
+        return self.sources.settled() and all(self._rests(partition) for partition in range(self.world.partitions))
 
     def _rests(self, partition: int) -> bool:
         """Everything read, nothing due, everybody judged by the newest definitions."""
@@ -155,10 +167,11 @@ class Simulation:
         metas = [self.meta(partition) for partition in range(self.world.partitions)]
         ends = [len(column) - 1 for column in self.log.records]
         why = [f"{each.process}: {each.reason()}" for each in self.services]
+        sources = {place: (at, len(self.sources.records[place])) for place, at in self.sources.committed.items()}
         topic = [len(self.topic.committed(p)) if self.topic else 0 for p in range(self.world.partitions)]
         return (
             f"positions {[meta.position for meta in metas]} of {ends}, published {topic} of"
-            f" {[meta.numbered for meta in metas]}, lost to {[meta.lost_to for meta in metas]}; {'; '.join(why)}"
+            f" {[meta.numbered for meta in metas]}, {sources}, lost to {[meta.lost_to for meta in metas]}; {'; '.join(why)}"
         )
 
 
@@ -173,11 +186,11 @@ def _quiet(simulation: Simulation) -> Iterator[None]:
     before = structlog.get_config()
     structlog.configure(processors=[note], cache_logger_on_first_use=False)
     failpoints.set_hook(lambda place: at_place(simulation, place))
-    collector, evaluator.seldom_collected = evaluator.seldom_collected, contextlib.nullcontext  # of one real process
+    collector, evaluator_module.seldom_collected = evaluator_module.seldom_collected, contextlib.nullcontext  # of one real process
     try:
         yield
     finally:
-        evaluator.seldom_collected = collector
+        evaluator_module.seldom_collected = collector
         failpoints.set_hook(None)
         structlog.configure(**before)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import consumers
 from consumers.evaluator import Evaluator, Settings
 from consumers.evaluator.sharing import Everything, Sharing
+from consumers.intake.intake import Intake
+from consumers.intake.settings import IntakeSettings
 from consumers.relay.relay import Relay
 from consumers.relay.settings import Settings as RelaySettings
 from tests.simulation.loop import PROCESS, Crash, Process, SimClock
 from tests.simulation.sharing import SimSharing
+from tests.simulation.sources import SOURCES, SimLetters, SimReader
 from tests.simulation.topic import SimOutlet
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ SETTINGS = Settings(
     hot_profiles_max=20,
     lease_ms=3_000,
 )
+INTAKE_SETTINGS = IntakeSettings(batch_records_max=10, held_records_min=5, wait_s=2.0)
 RELAY_SETTINGS = RelaySettings(
     transaction_transitions_max=12,
     memory_transitions_max=15,
@@ -45,14 +50,21 @@ RELAY_SETTINGS = RelaySettings(
 )
 
 
-class Service:
-    """An evaluator process, again and again: each start is a new `Process`."""
+class Runner(Protocol):
+    @property
+    def reason(self) -> str: ...
+    async def run(self) -> None: ...
+    async def stop(self) -> None: ...
 
-    def __init__(self, simulation: Simulation, name: str) -> None:
-        self.simulation, self.name = simulation, name
+
+class Service:
+    """A process, again and again: each start is a new `Process`. `build` makes what runs in it."""
+
+    def __init__(self, simulation: Simulation, name: str, build: Build) -> None:
+        self.simulation, self.name, self._build = simulation, name, build
         self.process = Process(name)
         self.process.alive = False
-        self.evaluator: Evaluator | None = None
+        self.runner: Runner | None = None
         self._starts = 0
 
     def start(self) -> None:
@@ -66,19 +78,9 @@ class Service:
         task.add_done_callback(lambda done: self._ended(process, done))
 
     async def _run(self, clock: SimClock, process: Process) -> None:
-        simulation = self.simulation
-        sharing: Sharing = Everything(simulation.world.partitions)
-        if simulation.group is not None:
-            sharing = SimSharing(simulation.group, simulation.loop)
-        relay = None
-        if simulation.topic is not None:
-            name = self.name if simulation.static_names else process.name
-            outlet = SimOutlet(simulation.topic, name, simulation.network)
-            relay = Relay(outlet, simulation.store, clock, RELAY_SETTINGS)
-        self.evaluator = Evaluator(
-            simulation.store, simulation.log, SETTINGS, name=process.name, clock=clock, sharing=sharing, relay=relay
-        )
-        await self.evaluator.run()
+        self.runner = runner = self._build(self, clock)
+        await runner.run()
+        self.simulation.trace.note(process, "has ended")
 
     def _ended(self, process: Process, task: asyncio.Task[None]) -> None:
         if process.alive:
@@ -88,7 +90,7 @@ class Service:
             process.alive = False
 
     def reason(self) -> str:
-        return self.evaluator.reason if self.evaluator is not None else "never started"
+        return self.runner.reason if self.runner is not None else "never started"
 
     def kill(self, why: str) -> None:
         """As SIGKILL does: nothing of it runs again, what it has sent arrives."""
@@ -105,9 +107,42 @@ class Service:
 
     def stop(self) -> None:
         """As SIGTERM does."""
-        if self.process.alive and self.evaluator is not None:
+        if self.process.alive and self.runner is not None:
             self.simulation.trace.note(self.process, "stops")
-            self.simulation.loop.start(self.process, self.evaluator.stop())
+            self.simulation.loop.start(self.process, self.runner.stop())
+
+
+Build = Callable[[Service, SimClock], Runner]
+
+
+def evaluator(service: Service, clock: SimClock) -> Evaluator:
+    """An evaluator, with its relay where there is a topic."""
+    simulation, name = service.simulation, service.process.name
+    sharing: Sharing = Everything(simulation.world.partitions)
+    if simulation.group is not None:
+        sharing = SimSharing(simulation.group, simulation.loop)
+    relay, letters = None, None
+    if simulation.topic is not None:
+        outlet_name = service.name if simulation.static_names else name
+        outlet = SimOutlet(simulation.topic, outlet_name, simulation.network)
+        relay = Relay(outlet, simulation.store, clock, RELAY_SETTINGS)
+    return Evaluator(
+        simulation.store,
+        simulation.log,
+        SETTINGS,
+        name=name,
+        clock=clock,
+        sharing=sharing,
+        relay=relay,
+        dead_letters=letters,
+    )
+
+
+def intake(service: Service, clock: SimClock) -> Intake:
+    """A process that brings the sources' records into the log."""
+    sources, simulation = service.simulation.sources, service.simulation
+    letters = SimLetters(sources.letters, simulation.network)
+    return Intake(SOURCES, SimReader(sources), simulation.log, letters, clock=clock, settings=INTAKE_SETTINGS)
 
 
 def at_place(simulation: Simulation, place: str) -> None:

@@ -18,7 +18,9 @@ class SimGroup:
         self._partitions, self._loop, self._rng = partitions, loop, rng
         self._members: dict[SimSharing, float] = {}  # when last heard of
         self._outsiders: list[SimSharing] = []  # thrown out; they do not know it yet
-        self.rebalances = 0
+        self._shares: dict[SimSharing, frozenset[int]] = {}
+        self._turns = 0
+        self._since: dict[int, tuple[SimSharing, int]] = {}  # who has a partition, and since which turn
 
     def join(self, member: SimSharing) -> None:
         self._members[member] = self._loop.seconds
@@ -27,6 +29,10 @@ class SimGroup:
     def leave(self, member: SimSharing) -> None:
         if self._members.pop(member, None) is not None:
             self.rebalance()
+
+    def share(self, member: SimSharing) -> frozenset[int]:
+        """What is this member's by now, whether it knows of it or not."""
+        return self._shares.get(member, frozenset())
 
     def look(self) -> None:
         """Who has not been heard of for a session's length is out; who is back joins again."""
@@ -47,7 +53,7 @@ class SimGroup:
     def rebalance(self) -> None:
         """Everybody gets partitions, mostly as even as can be; each learns of it in its own time."""
         members = list(self._members)
-        self.rebalances += 1
+        self._shares = {}
         if not members:
             return
         self._rng.shuffle(members)
@@ -55,8 +61,14 @@ class SimGroup:
         for partition in range(self._partitions):
             member = members[partition % len(members)] if self._rng.random() < 0.8 else self._rng.choice(members)
             shares[member].add(partition)
-        for member, share in shares.items():
-            member.tell(frozenset(share), self._rng.choice((0.0, 0.05, 0.5, 2.0)) * self._rng.random())
+        self._shares = {member: frozenset(share) for member, share in shares.items()}
+        self._turns += 1
+        for member, share in self._shares.items():
+            for partition in share:
+                if partition not in self._since or self._since[partition][0] is not member:
+                    self._since[partition] = member, self._turns
+            turns = {partition: self._since[partition][1] for partition in share}
+            member.tell(turns, self._rng.choice((0.0, 0.05, 0.5, 2.0)) * self._rng.random())
 
 
 class SimSharing:
@@ -69,6 +81,7 @@ class SimSharing:
         assert process is not None, "a member is a process"
         self.process: Process = process
         self.wanted: frozenset[int] = frozenset()
+        self.since: dict[int, int] = {}
         self.changed = asyncio.Event()
         self._group, self._loop = group, loop
         self._told = 0
@@ -82,12 +95,12 @@ class SimSharing:
         await asyncio.sleep(0.01)
         self._group.leave(self)
 
-    def tell(self, share: frozenset[int], seconds: float) -> None:
-        """Comes to know of its share then: not while it sleeps, and only the newest counts."""
+    def tell(self, share: dict[int, int], seconds: float) -> None:
+        """Comes to know of its share (partition -> since which turn it has it) then: not while it sleeps, and only the newest counts."""
         self._told += 1
         self._loop.call_later(seconds, self._learn, share, self._told, context=self._context)
 
-    def _learn(self, share: frozenset[int], told: int) -> None:
+    def _learn(self, share: dict[int, int], told: int) -> None:
         if told == self._told:
-            self.wanted = share
+            self.wanted, self.since = frozenset(share), share
             self.changed.set()

@@ -23,8 +23,9 @@ TRANSACTION_S = 10.0
 class SimTopic(MemoryTopic):
     """Checked whenever a transaction ends: numbers and sequences go on by one, places forward."""
 
-    def __init__(self, partitions: int, network: Network) -> None:
+    def __init__(self, partitions: int, network: Network, note: Callable[..., None]) -> None:
         super().__init__(partitions)
+        self._note = note
         self._network = network
         self._seen = [0] * partitions
         self._last = [Place(0, -1, -1, 0)] * partitions
@@ -45,6 +46,7 @@ class SimTopic(MemoryTopic):
         transaction = self._open.get(name)
         super()._end(name, state)
         if transaction is not None:
+            self._note(f"  topic: transaction of {name} {state.value}, partitions {sorted(transaction.partitions)}")
             self._network.faults.happened["topic: transaction aborted"] += state is State.ABORTED
             for partition in sorted(transaction.partitions):
                 self._check_partition(partition)
@@ -68,6 +70,7 @@ class SimTopic(MemoryTopic):
             raise Broken(f"topic, partition {partition}: running number {place.number} after {last.number}")
         if place[:2] <= last[:2]:
             raise Broken(f"topic, partition {partition}: place {place} after {last}")
+        self._note(f"  topic {partition}: {name} {sequence} {place}")
         self._last[partition] = place
         self._sequences[partition, name] = int(sequence)
 

@@ -119,6 +119,8 @@ class World:
             else:
                 self._arrive(at, [self._event(at, rng.choice(self.customers)) for _ in range(rng.choice((1, 1, 2, 4)))])
         self.ends = at
+        self.sourced = sorted(rng.random() * at for _ in range(rng.choice((10, 40))))
+        """When others' systems write something, where an intake is there to read it."""
 
     def _storm(self, at: float) -> None:
         """Everybody at one instant: so much is due at one instant, later."""
