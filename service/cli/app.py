@@ -37,6 +37,9 @@ OpsPort = Annotated[
 DataDir = Annotated[
     Path | None, typer.Option(help="Where the embedded store keeps its data.  [default: .segmentd]", show_default=False)
 ]
+Partitions = Annotated[
+    list[int], typer.Option("--partition", metavar="N", help="Only this one (may be repeated).", show_default=False)
+]
 LOCAL = "http://127.0.0.1:8080"
 
 
@@ -96,6 +99,23 @@ def status(
     from service.cli.status import run_status
 
     run_status(server, token, as_json=as_json, watch=watch)
+
+
+@app.command()
+def repair(
+    accept_gap: Annotated[bool, typer.Option("--accept-gap", help="Go on without what is gone.")] = False,
+    partition: Partitions = [],  # noqa: B006
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="In a log made anew: from its oldest record, not with what comes next.")
+    ] = False,
+) -> None:
+    """Show partitions whose position is not in the log any more; exit 1 if there are any. Only a person accepts a gap.
+
+    REDIS_URL and KAFKA_BOOTSTRAP_SERVERS say where; evaluators may run meanwhile.
+    """
+    from service.cli.repair import run_repair
+
+    run_repair(partition, accept=accept_gap, from_start=from_start)
 
 
 @app.command()
