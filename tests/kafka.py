@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -19,6 +21,7 @@ ADDRESS = "KAFKA_BOOTSTRAP_SERVERS"  # set: use this broker, start none
 START_S = 180.0  # the first time the jars are fetched
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_STARTER = ThreadPoolExecutor(1, "kafka")  # a broker dies with the thread that started it: one that stays to the end
 
 
 def missing() -> str:
@@ -50,9 +53,7 @@ class Broker:
         """Returns the address when the broker answers. RuntimeError with its log when it does not."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "stderr").open("wb") as errors:
-            self._process = subprocess.Popen(
-                [SCRIPT, "--dir", self.directory], stdout=subprocess.PIPE, stderr=errors, preexec_fn=_die_with_parent
-            )
+            self._process = _STARTER.submit(_popen, self.directory, errors).result()
         self.address = self._first_line()
         if not self.address:
             self.kill()
@@ -98,6 +99,11 @@ class Broker:
         self.stop()
         time.sleep(away_s)
         self.start()
+
+
+def _popen(directory: Path, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [str(SCRIPT), "--dir", str(directory)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, preexec_fn=_die_with_parent)
 
 
 def _die_with_parent() -> None:

@@ -113,13 +113,23 @@ async def stop(client: Any) -> None:
     await asyncio.wait({stopping}, timeout=STOP_S)
     if not stopping.done():
         if isinstance(client, AIOKafkaProducer):
-            client._message_accumulator.fail_all(KafkaError("closed"))  # or it waits for these for ever
+            _give_up(client)
             await asyncio.wait({stopping}, timeout=_LEAVE_S)
         stopping.cancel()
         await asyncio.wait({stopping}, timeout=_LEAVE_S)
         await _cut_off(client)
     if stopping.done() and not stopping.cancelled():
         stopping.exception()  # it is closed either way, and everything that mattered was acknowledged before
+
+
+def _give_up(producer: AIOKafkaProducer) -> None:
+    """Fail what is still to be sent: its `stop` waits for that."""
+    accumulator = producer._message_accumulator
+    accumulator.fail_all(KafkaError("closed"))
+    for batches in accumulator._batches.values():
+        for batch in batches:
+            if batch._drain_waiter.done():
+                batch._drain_waiter.exception()  # nobody else looks at it
 
 
 async def _cut_off(client: Any) -> None:

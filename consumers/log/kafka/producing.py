@@ -154,7 +154,8 @@ class _Lane:
                     future.add_done_callback(_looked_at)
                     sent.append((future, mine))
                 for future, mine in sent:
-                    self._told(await future, mine, now_ms)
+                    await asyncio.wait({future})  # to await it would, given up, cancel it: and then nobody looks at it
+                    self._told(future.result(), mine, now_ms)
         except MessageSizeTooLargeError as error:
             self._opened.drop(producer)
             raise ValueError("a record is too large for the topic (max.message.bytes)") from error
