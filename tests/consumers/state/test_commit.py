@@ -52,7 +52,8 @@ def make(commit: int = 1, epoch: int = 1, **changes: Any) -> Commit:
 
 async def everything(store: Store) -> dict[bytes, Any]:
     """All that the partition holds."""
-    return {key: await store.call("DUMP", key) for key in await store.call("KEYS", "*")}
+    keys = [key for _, found in await store.on_every("KEYS", "*") for key in found]
+    return {key: await store.call("DUMP", key) for key in keys}
 
 
 @pytest.fixture
