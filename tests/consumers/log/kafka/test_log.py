@@ -4,51 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import RecordsToDelete
 
-from consumers.log.kafka.connection import admin
 from consumers.log.kafka.log import KafkaLog
 from consumers.log.kafka.settings import KafkaSettings
-from consumers.log.port import START, NewRecord, Offset, PositionOutside, Record
+from consumers.log.port import START, NewRecord, Offset
 from tests.consumers.log.kafka.conftest import PARTITIONS
-
-
-async def read_all(log: KafkaLog, positions: Mapping[int, Offset], count: int, records_max: int = 100) -> list[Record]:
-    """Reads on from each record read, until there are `count`."""
-    at, records = dict(positions), list[Record]()
-    deadline = time.monotonic() + 10
-    while len(records) < count:
-        assert time.monotonic() < deadline, f"{len(records)} of {count} records"
-        found = await log.read(at, records_max, 1000)
-        records += found
-        at |= {record.partition: record.offset for record in found}
-    return records
-
-
-def payloads(records: list[Record], partition: int) -> list[bytes]:
-    return [record.payload for record in records if record.partition == partition]
-
-
-async def delete_before(settings: KafkaSettings, partition: int, offset: Offset) -> None:
-    """What retention does."""
-    async with admin(settings, "test") as client:
-        await client.delete_records({TopicPartition(settings.events_topic, partition): RecordsToDelete(offset)})
-
-
-async def delete_topic(settings: KafkaSettings) -> None:
-    async with admin(settings, "test") as client:
-        await client.delete_topics([settings.events_topic])
-        for _ in range(100):
-            if settings.events_topic not in await client.list_topics():
-                return
-            await asyncio.sleep(0.05)
-    raise AssertionError("the topic is still there")
-
+from tests.consumers.log.kafka.reading import delete_before, payloads, read_all
 
 # -- appending --------------------------------------------------------------------------------------------------------
 
@@ -201,57 +166,6 @@ async def test_a_recorded_log_keeps_the_records_own_time(settings: KafkaSettings
     assert ours.timestamp_ms == place.timestamp_ms
     assert (await log.lags({0: START}))[0].newest_ms == 0  # not known without reading it
     await log.close()
-
-
-# -- outside the log --------------------------------------------------------------------------------------------------
-
-
-async def test_what_retention_dropped_is_told_and_not_skipped(log: KafkaLog) -> None:
-    await log.append([NewRecord(0, b"%d" % n) for n in range(10)])
-    await delete_before(log.settings, 0, 6)
-    with pytest.raises(PositionOutside) as gap:
-        await log.read({0: 4, 1: START}, 10, 100)
-    assert (gap.value.partition, gap.value.position, gap.value.first, gap.value.end) == (0, 4, 6, 9)
-    with pytest.raises(PositionOutside):
-        await log.reread(0, 4, 10)
-    assert [record.offset for record in await read_all(log, {0: 5, 1: START}, 4)] == [6, 7, 8, 9]
-    assert [record.offset for record in await read_all(log, {0: START, 1: START}, 4)] == [6, 7, 8, 9]
-
-
-async def test_what_retention_drops_in_front_of_a_reader_is_told(log: KafkaLog) -> None:
-    """Not at a seek: the reader stands there already, with nothing in its buffers."""
-    await log.append([NewRecord(0, b"x" * 200_000) for n in range(12)])
-    (record,) = await log.read({0: START}, 1, 5000)
-    await delete_before(log.settings, 0, 12)
-    with pytest.raises(PositionOutside) as gap:
-        await read_all(log, {0: record.offset}, 12, 1)  # what was fetched before is still given
-    assert gap.value.position < 11
-    assert (gap.value.first, gap.value.end) == (12, START)
-
-
-async def test_a_position_after_the_end_is_told(log: KafkaLog) -> None:
-    await log.append([NewRecord(0, b"%d" % n) for n in range(3)])
-    assert await log.read({0: 2}, 10, 50) == []
-    with pytest.raises(PositionOutside) as gap:
-        await log.read({0: 3}, 10, 50)
-    assert (gap.value.first, gap.value.end) == (0, 2)
-    with pytest.raises(PositionOutside):
-        await log.read({1: 0}, 10, 50)
-    with pytest.raises(PositionOutside):
-        await log.reread(1, 0, 10)
-
-
-async def test_a_topic_that_was_made_anew_is_told(log: KafkaLog) -> None:
-    await log.append([NewRecord(0, b"%d" % n) for n in range(5)])
-    assert len(await read_all(log, {0: START}, 5)) == 5
-    await delete_topic(log.settings)
-    await log.prepare()
-    with pytest.raises(PositionOutside) as gap:
-        await read_all(log, {0: 4}, 1)
-    assert (gap.value.position, gap.value.end) == (4, START)
-    (place,) = await log.append([NewRecord(0, b"new")])
-    assert place.offset == 0
-    assert [record.payload for record in await read_all(log, {0: START}, 1)] == [b"new"]
 
 
 # -- reading beside, and how far it is --------------------------------------------------------------------------------
