@@ -34,6 +34,7 @@ class _Waiting:
         self.places: list[Appended] = [_NOWHERE] * len(records)
         self.missing = len(records)
         self.answer: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        self.answer.add_done_callback(_looked_at)
 
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
@@ -67,7 +68,8 @@ class Producing:
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
         """Each record's place, in the order given, when all are acknowledged.
 
-        Raises Unavailable, at the latest after APPEND_S; ValueError when a record is too large for the topic.
+        Raises Unavailable, when nothing was acknowledged for APPEND_S; ValueError when a record is too large for the
+        topic.
         """
         if not records:
             return []
@@ -82,9 +84,20 @@ class Producing:
             if lane is None:
                 lane = self._lanes[partition] = _Lane(partition, self._settings, self._producer)
             lane.put(waiting, mine)
-        with broker_errors(self._settings, self._doing):
-            async with asyncio.timeout(APPEND_S):
-                return await waiting.answer
+        return await self._answered(waiting)
+
+    async def _answered(self, waiting: _Waiting) -> list[Appended]:
+        """The answer, as long as something goes through: a large append may take longer than one that gets nowhere."""
+        try:
+            missing = -1
+            while waiting.missing != missing and not waiting.answer.done():
+                missing = waiting.missing
+                await asyncio.wait({waiting.answer}, timeout=APPEND_S)
+            if not waiting.answer.done():
+                raise self._unavailable("no answer in time")
+            return waiting.answer.result()
+        finally:
+            waiting.answer.cancel()  # nobody waits any more
 
     async def close(self) -> None:
         """Whoever still waits is told that it could not be had."""
@@ -147,15 +160,17 @@ class _Lane:
                 if self._partition not in await producer.partitions_for(self._topic):
                     raise unavailable(self._settings, self._doing, "the topic has no such partition")
                 now_ms = time.time_ns() // 1_000_000
-                sent = []
+                sent = deque[tuple[asyncio.Future[RecordMetadata], list[tuple[_Waiting, int]]]]()
                 for builder, mine in _batches(producer, taken, now_ms):
                     # What follows waits inside until what precedes has gone to the broker.
                     future = await producer.send_batch(builder, self._topic, partition=self._partition)
                     future.add_done_callback(_looked_at)
                     sent.append((future, mine))
-                for future, mine in sent:
-                    await asyncio.wait({future})  # to await it would, given up, cancel it: and then nobody looks at it
-                    self._told(future.result(), mine, now_ms)
+                    while sent and sent[0][0].done():
+                        self._told(*sent.popleft(), now_ms)
+                while sent:
+                    await asyncio.wait({sent[0][0]})  # awaited itself, it would be cancelled with us: nobody looks then
+                    self._told(*sent.popleft(), now_ms)
         except MessageSizeTooLargeError as error:
             self._opened.drop(producer)
             raise ValueError("a record is too large for the topic (max.message.bytes)") from error
@@ -163,8 +178,9 @@ class _Lane:
             self._opened.drop(producer)  # after a batch that failed, its idempotence has a gap
             raise
 
-    def _told(self, told: RecordMetadata, mine: Sequence[tuple[_Waiting, int]], now_ms: int) -> None:
+    def _told(self, answer: asyncio.Future[RecordMetadata], mine: Sequence[tuple[_Waiting, int]], now_ms: int) -> None:
         """Note where a batch's records are; answer the appends that are whole with it."""
+        told = answer.result()
         if told.offset < 0:
             raise unavailable(self._settings, self._doing, "written, but the broker no longer knows where")
         stamp = now_ms if told.timestamp == -1 else told.timestamp  # -1: the topic takes the records' own
