@@ -71,7 +71,7 @@ def warnings_about(partitions: Sequence[PartitionStatus], now_ms: int) -> list[s
         found.append(f"no evaluator owns {_named(without)}")
     if unheard := silent(partitions, now_ms):
         found.append(f"the owner of {_named(unheard)} has not been heard of for {SILENT_MS // 1000} s and more")
-    found += [f"partition {each.partition}: {each.trouble}" for each in partitions if each.trouble]
+    found += [each.trouble for each in partitions if each.trouble]  # each names its partition
     return found
 
 

@@ -35,7 +35,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("due", lambda row: _count(row["timers_due"])),
     ("next due", lambda row: row["next_due"] or _UNKNOWN),
     ("relay lag", lambda row: _count(row["relay_lag"])),
-    ("trouble", lambda row: row["trouble"] or ("recovering" if row["recovering"] else "")),
+    ("trouble", lambda row: _trouble(row)),
 )
 _LEFT = frozenset({"owner", "clock", "next due", "trouble"})
 
@@ -106,6 +106,12 @@ def _table(rows: list[Row]) -> Table:
         wrong = row["trouble"] or not row["owner"]
         table.add_row(*(Text(cell(row)) for _, cell in _COLUMNS), style="red" if wrong else None)
     return table
+
+
+def _trouble(row: Row) -> str:
+    """It names its partition, which stands in front already."""
+    found: str = row["trouble"] or ("recovering" if row["recovering"] else "")
+    return found.removeprefix(f"partition {row['partition']}: ")
 
 
 def _count(number: int | None) -> str:

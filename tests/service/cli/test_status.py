@@ -74,7 +74,7 @@ def test_json_is_what_the_service_answers(run: Run, server: str) -> None:
     ("fields", "expected"),
     [
         ({"owner": None}, "–"),
-        ({"trouble": "position 7 is outside the log"}, "position 7 is outside the log"),
+        ({"trouble": "partition 0: position 7 is outside the log"}, "  position 7 is outside the log"),
         ({"recovering": True}, "recovering"),
         ({"clock_lag_ms": 90_000}, "90 s"),
         ({"relay_lag": 12_345}, "12,345"),
