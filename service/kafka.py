@@ -14,6 +14,7 @@ from consumers.evaluator.letters import LogLetters
 from consumers.log.kafka.dead_letters import KafkaDeadLetters
 from consumers.log.kafka.log import KafkaLog
 from consumers.log.kafka.settings import KafkaSettings
+from consumers.log.kafka.sharing import GROUP, KafkaSharing
 from consumers.relay.kafka import KafkaOutlet
 from consumers.relay.relay import Relay
 from consumers.relay.settings import Settings as RelaySettings
@@ -25,8 +26,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 
 _log = logs.get("wiring")
-
-GROUP = "segmentd-evaluators"
+_EVENTS_TOPIC = KafkaSettings("").events_topic
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings | None:
@@ -77,15 +77,12 @@ def make_evaluator(
     settings: Settings, kafka: KafkaSettings, store: Store, log: KafkaLog, bounds: EvaluatorSettings, metrics: Metrics
 ) -> Evaluator:
     """An evaluator that shares the partitions with others, and relays what it says to the topic of transitions."""
-    from consumers.log.kafka.sharing import KafkaSharing
-
     name = settings.evaluator_name or f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    outlet = KafkaOutlet(kafka, f"{settings.transitions_topic}-{name}", settings.transitions_topic)
+    outlet = KafkaOutlet(kafka, f"{settings.transitions_topic}-{name}", settings.transitions_topic, log.partitions)
     relay_bounds = RelaySettings(outbox_transitions_max=settings.outbox_transitions_max)
     relay = Relay(outlet, store, SYSTEM_CLOCK, relay_bounds, metrics.relay)
-    sharing = KafkaSharing(
-        kafka, GROUP, static_name=settings.evaluator_name, session_timeout_s=settings.session_timeout_seconds
-    )
+    group = GROUP if settings.events_topic == _EVENTS_TOPIC else f"{GROUP}-{settings.events_topic}"
+    sharing = KafkaSharing(kafka, settings.evaluator_name, group, round(settings.session_timeout_seconds * 1000))
     letters = LogLetters(KafkaDeadLetters(kafka, settings.dead_letters_topic), kafka.events_topic)
     return Evaluator(
         store,

@@ -38,6 +38,7 @@ class Holdings:
         self._tools, self._name = tools, name
         self._sharing, self._relay = sharing, tools.relay
         self._tries: dict[int, _Try] = {}
+        self._told = False
 
     @property
     def waiting(self) -> bool:
@@ -47,6 +48,8 @@ class Holdings:
     @property
     def troubles(self) -> list[str]:
         """Why not all partitions that are ours to evaluate are evaluated; empty when they are."""
+        if not self._told:
+            return ["the group has not said yet which partitions are ours"]
         waiting = [f"partition {number}: {each.why}" for number, each in sorted(self._tries.items())]
         stopped = [each.trouble for each in self.owned.values() if each.trouble]
         return waiting + stopped
@@ -55,6 +58,7 @@ class Holdings:
         """Hold what we should, as far as that is possible now."""
         now = self._tools.clock.monotonic()
         if self._sharing.changed.is_set():
+            self._told = True
             self._sharing.changed.clear()
             await self._adjust(now)
         if self._relay is not None:

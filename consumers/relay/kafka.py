@@ -30,10 +30,16 @@ _RETRY_MS = 50
 
 
 class KafkaOutlet:
-    """An `Outlet`. `name`: the transactional id, of this process only."""
+    """An `Outlet`. `name`: the transactional id, of this process only.
 
-    def __init__(self, settings: KafkaSettings, name: str, topic: str = TRANSITIONS_TOPIC) -> None:
+    `partitions`: of the log; the first `open` makes the topic with as many, or checks it (None: `prepare` does).
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, name: str, topic: str = TRANSITIONS_TOPIC, partitions: int | None = None
+    ) -> None:
         self._settings, self._name, self._topic = settings, name, topic
+        self._to_prepare = partitions
         self._doing = f"publishing to {topic}"
         self._producer = Opened(settings, self._doing, lambda: self._make(name))
         self._usable = False  # since `open`, and until something goes wrong
@@ -60,6 +66,9 @@ class KafkaOutlet:
 
     async def open(self) -> None:
         self._usable = False
+        if self._to_prepare is not None:
+            await self.prepare(self._to_prepare)
+            self._to_prepare = None
         self._producer.drop()
         with _fencing():
             await self._producer.get(OPEN_S)
