@@ -52,9 +52,9 @@ class Relay:
         self._lost: list[int] = []
         self._turn = asyncio.Lock()  # one transaction at a time; a tail is read between two
         self._broken = True  # what the last transaction came to is not known: open, look, go on
-        self._wake, self._moved = asyncio.Event(), asyncio.Event()
-        self._stopping, self._ended = asyncio.Event(), asyncio.Event()
-        self._running = False
+        self._wake, self._hurry, self._moved = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._running, self._stopping = False, False
+        self._ended = asyncio.Event()
         self._flushing = 0
         self._first = 0  # the line that is cut first, in turn
         self._ended_at = float("-inf")  # when the last transaction ended (steady seconds)
@@ -156,14 +156,14 @@ class Relay:
         until = self._clock.monotonic() + seconds
         self._flushing += 1
         self._wake.set()
+        self._hurry.set()
         try:
             while any(line.backlog and self._holds(line) for line in lines):
                 left = until - self._clock.monotonic()
                 if left <= 0:
                     return False
                 self._moved.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._moved.wait(), left)
+                await _set_or_time(self._moved, left)
             return True
         finally:
             self._flushing -= 1
@@ -176,8 +176,9 @@ class Relay:
 
     async def close(self) -> None:
         """Publish nothing more, and let go of the outlet."""
-        self._stopping.set()
+        self._stopping = True
         self._wake.set()
+        self._hurry.set()
         if self._running:
             await self._ended.wait()
         await self._outlet.close()
@@ -189,24 +190,26 @@ class Relay:
         self._running = True
         failures = 0
         try:
-            while not self._stopping.is_set():
+            while not self._stopping:
                 try:
                     await self._round()
                     failures, self.reason = 0, ""
                 except (Fenced, Unavailable, TimeoutError) as error:
                     self._say_why(error)
-                    await self._pause(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
+                    failures = 0 if self._flushing else min(failures, len(_RETRY_S) - 1)
+                    await self._pause(_RETRY_S[failures])
                     failures += 1
                 finally:
                     self._moved.set()
                     self._report()
         finally:
-            if not self._stopping.is_set():
+            if not self._stopping:
                 self.reason = "transitions are not published: the relay has ended"
             self._running = False
             self._ended.set()
 
     async def _round(self) -> None:
+        _heed_cancellation()
         await self._wait()
         async with self._turn:
             if self._broken:
@@ -222,8 +225,7 @@ class Relay:
             self._wake.clear()
             noting = any(line.place != line.noted for line in self._lines.values())
             idle_s = self.settings.note_idle_ms / 1000 if noting else None
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), idle_s)
+            await _set_or_time(self._wake, idle_s)
         full = sum(line.held for line in self._lines.values()) >= self.settings.transaction_transitions_max
         left_s = self.settings.gather_ms / 1000 - (self._clock.monotonic() - self._ended_at)
         if left_s > 0 and not full and not self._flushing:
@@ -231,11 +233,13 @@ class Relay:
 
     @property
     def _work(self) -> bool:
-        return self._broken or self._stopping.is_set() or any(line.backlog for line in self._lines.values())
+        return self._broken or self._stopping or any(line.backlog for line in self._lines.values())
 
     async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+        """Nobody waits longer than need be who flushes or closes."""
+        if not self._stopping:
+            self._hurry.clear()
+            await _set_or_time(self._hurry, seconds)
 
     async def _read(self, line: Line) -> None:
         """What of a line is not in memory, from the outbox."""
@@ -341,3 +345,20 @@ class Relay:
     def _report(self) -> None:
         for line in self._lines.values():
             self._metrics.relay_lag(line.partition, line.backlog)
+
+
+async def _set_or_time(event: asyncio.Event, seconds: float | None) -> None:
+    """Until the event is set, which time does in the end. (Python 3.11's `wait_for` may swallow a cancellation.)"""
+    alarm = None if seconds is None else asyncio.get_running_loop().call_later(seconds, event.set)
+    try:
+        await event.wait()
+    finally:
+        if alarm is not None:
+            alarm.cancel()
+
+
+def _heed_cancellation() -> None:
+    """The `wait_for` of Python 3.11, which redis-py uses, swallows a cancellation that comes as it ends."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
