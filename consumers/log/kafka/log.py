@@ -10,7 +10,7 @@ from consumers.log.kafka.connection import broker_errors
 from consumers.log.kafka.producing import Producing
 from consumers.log.kafka.reading import Reading
 from consumers.log.kafka.settings import KafkaSettings
-from consumers.log.kafka.topics import events_topic, prepare_topic
+from consumers.log.kafka.topics import TopicWrong, events_topic, prepare_topic
 from consumers.log.port import (
     LAG_RECORDS_MAX,
     START,
@@ -27,6 +27,7 @@ from rules.errors import Unavailable
 _FETCH_WAIT_MS = 250  # how long a partition newly read may wait for an answer about the others
 _SIDE_WAIT_MS = 20
 _REREAD_S = 2.0
+_LOOK_S = 1.8
 _MARKERS_MAX = 4  # so few offsets behind may be markers of transactions only: looked at before it is called a lag
 
 
@@ -42,17 +43,32 @@ class KafkaLog:
         self._side = Reading(settings, clock, _SIDE_WAIT_MS)
         self._reading = Reading(settings, clock, _FETCH_WAIT_MS, asking=self._side)
         self._rereading = asyncio.Lock()
+        self._prepared = False
+        self._preparing: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
         """Make the topic, or check it, and connect. Raises TopicWrong (a ValueError; with what mends it), Unavailable.
 
-        After Unavailable, prepare again.
+        After Unavailable the first read or append does it.
         """
         self._partitions = await prepare_topic(self.settings, events_topic(self.settings))
         self._reading.partitions = self._side.partitions = self._partitions
+        self._prepared = True
         await self._producing.open()
 
+    async def _look(self) -> None:
+        """Nothing is written to a topic, nor read from it, that has not been looked at. At most _LOOK_S."""
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.create_task(self.prepare())
+            self._preparing.add_done_callback(_heard)
+        with broker_errors(self.settings, f"looking at the topic {self.settings.events_topic}"):
+            async with asyncio.timeout(_LOOK_S):
+                await asyncio.shield(self._preparing)
+
     async def close(self) -> None:
+        if self._preparing is not None:
+            self._preparing.cancel()
+            await asyncio.wait({self._preparing})
         await asyncio.gather(self._reading.close(), self._side.close(), self._producing.close())
 
     @property
@@ -70,14 +86,22 @@ class KafkaLog:
 
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
         """As the port says; Unavailable at the latest after 2 s, and then all or some may be written later still."""
+        if not self._prepared:
+            try:
+                await self._look()
+            except TopicWrong as error:
+                raise Unavailable(str(error)) from error  # until somebody has mended it
         return await self._producing.append(records)
 
     async def append_own(self, records: Sequence[NewRecord]) -> list[Appended]:
-        return await self._producing.append(records)
+        return await self.append(records)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
     async def read(self, positions: Mapping[int, Offset], records_max: int, wait_ms: int) -> list[Record]:
+        """As the port says. Raises TopicWrong when the topic is not, or no longer, as it must be."""
+        if not self._prepared:
+            await self._look()
         return await self._reading.read(positions, records_max, wait_ms)
 
     async def reread(self, partition: int, position: Offset, records_max: int) -> list[Record]:
@@ -134,3 +158,9 @@ class KafkaLog:
     async def trim(self, behind: Mapping[int, Offset]) -> int:
         """Nothing: the brokers keep what the topic's own retention says."""
         return 0
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """Who asked may have gone by then."""
+    if not task.cancelled():
+        task.exception()

@@ -14,6 +14,7 @@ from consumers.log.kafka.connection import admin
 from consumers.log.kafka.log import KafkaLog
 from consumers.log.kafka.settings import KafkaSettings
 from consumers.log.kafka.topics import TopicWrong, events_topic, other_number, prepare_topic
+from consumers.log.port import START, NewRecord
 from rules.errors import Unavailable
 
 
@@ -134,3 +135,18 @@ def test_connection_arguments_carry_the_security_settings() -> None:
     assert "ssl_context" not in plain.connection("x")
     assert plain.connection("x")["sasl_plain_password"] == "p"
     assert KafkaSettings("b:1", security_protocol="SSL").connection("x")["ssl_context"].check_hostname
+
+
+async def test_a_log_that_could_not_be_prepared_looks_at_its_topic_before_it_reads_or_writes(
+    settings: KafkaSettings,
+) -> None:
+    await make(settings, 2)
+    log = KafkaLog(settings)
+    with pytest.raises(TopicWrong, match="Mend it with"):
+        await log.read({0: START}, 10, 10)
+    with pytest.raises(Unavailable, match="Mend it with") as refused:
+        await log.append([NewRecord(0, b"x")])
+    await follow(settings, str(refused.value))
+    (place,) = await log.append([NewRecord(0, b"x")])
+    assert place.offset == 0
+    await log.close()
