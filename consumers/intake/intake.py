@@ -92,8 +92,8 @@ class Intake:
         for place, count in sorted(polled.missed.items()):
             _log.warning("retention dropped records unread", source=place.topic, partition=place.partition, count=count)
             self._metrics.records(place.topic, "missed", count)
-        self._merge.update(polled)
-        self._uncommitted = {place: at for place, at in self._uncommitted.items() if place in polled.assigned}
+        for place in self._merge.update(polled):
+            self._uncommitted.pop(place, None)  # another may have read on from there
         records, given_up = self._merge.take(self._clock.monotonic())  # 2
         for place in given_up:
             _log.warning("a partition brings nothing: on without it", source=place.topic, partition=place.partition)

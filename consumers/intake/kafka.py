@@ -36,7 +36,10 @@ class KafkaReader:
         if not await self._all_joined(wait_ms):
             return _NOTHING
         found = await self._look(wanted, 0)
-        return found if found.records or not wait_ms else await self._look(wanted, wait_ms)
+        if found.records or not wait_ms:
+            return found
+        later = await self._look(wanted, wait_ms)
+        return later._replace(missed={**found.missed, **later.missed})
 
     async def _all_joined(self, wait_ms: int) -> bool:
         """At the start a group that is there first would otherwise bring its records before another's older ones."""

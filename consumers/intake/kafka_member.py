@@ -130,10 +130,13 @@ class Member:
             return _NOTHING
         number = share.number
         missed = await self._missed(consumer, share)
+        await self._rewind(consumer, share)
         asked = [TopicPartition(*place) for place in sorted(share.assigned) if place in wanted]
         found = await self._fetched(consumer, asked, wait_ms)
         behind = await self._behind(consumer, share.assigned)
-        if share.number != number or not share.settled.is_set():  # it is read again, from what is committed
+        if share.number != number or not share.settled.is_set():
+            # What was fetched may be of the former assignment or, when a rebalance ended meanwhile, of the new one.
+            share.rewind = True
             return Polled({}, {}, {}, missed)
         share.free.clear()
         records = {Place(*at): [_record(each) for each in records] for at, records in found.items() if records}
@@ -169,6 +172,21 @@ class Member:
         except (TimeoutError, IllegalStateError):  # a position that is being reset; a partition just taken
             pass
         return found
+
+    async def _rewind(self, consumer: AIOKafkaConsumer, share: Share) -> None:
+        """Read again from what is committed, where records were fetched and dropped."""
+        if not share.rewind:
+            return
+        for place in sorted(share.assigned):
+            at = TopicPartition(*place)
+            committed = await consumer.committed(at)
+            if at not in consumer.assignment():
+                return  # another rebalance: it rewinds by itself
+            if committed is None:
+                await consumer.seek_to_beginning(at)
+            else:
+                consumer.seek(at, committed)
+        share.rewind = False
 
     async def _missed(self, consumer: AIOKafkaConsumer, share: Share) -> dict[Place, int]:
         """Of partitions newly given: how many records retention dropped after what was read, and before it was."""

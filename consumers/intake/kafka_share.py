@@ -34,13 +34,15 @@ class Share(ConsumerRebalanceListener):  # type: ignore[misc]
     """The partitions of one membership: `assigned` with the number of the assignment, while `settled` is set.
 
     `free` is set while no batch is in hand: a rebalance waits for it, so that what was written is committed before
-    another member reads on. `unchecked`: newly given, and not yet looked at for what retention dropped.
+    another member reads on. `unchecked`: newly given, and not yet looked at for what retention dropped. `rewind`:
+    records were fetched and dropped, so reading begins anew from what is committed.
     """
 
     def __init__(self, in_hand_s: float, number: int) -> None:
         self.assigned: dict[Place, int] = {}
         self.unchecked: list[Place] = []
         self.number = number
+        self.rewind = False
         self.settled = asyncio.Event()
         self.free = asyncio.Event()
         self._in_hand_s = in_hand_s

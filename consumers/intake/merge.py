@@ -43,9 +43,10 @@ class Merge:
         self._held: dict[Place, _Held] = {}
         self._bytes = 0
 
-    def update(self, polled: Polled) -> None:
-        """Adds the records; what is held of partitions that went or were assigned anew is dropped."""
-        for place in [place for place, held in self._held.items() if polled.assigned.get(place) != held.assignment]:
+    def update(self, polled: Polled) -> list[Place]:
+        """Adds the records; what is held of partitions that went or were assigned anew is dropped. Returns these."""
+        dropped = [place for place, held in self._held.items() if polled.assigned.get(place) != held.assignment]
+        for place in dropped:
             self._bytes -= self._held.pop(place).bytes
         for place, assignment in polled.assigned.items():
             held = self._held.get(place)
@@ -53,6 +54,7 @@ class Merge:
                 held = self._held[place] = _Held(assignment)
             self._add(held, polled.records.get(place, ()))
             held.behind = polled.behind.get(place)
+        return dropped
 
     def _add(self, held: _Held, records: Sequence[SourceRecord]) -> None:
         if records:
