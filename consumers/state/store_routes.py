@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -14,8 +13,10 @@ from consumers.state.store_node import Argument, Command, Node
 from consumers.state.store_url import Address, Target
 from rules.errors import Unavailable
 
-LOOK_S = 2.0
-"""How often the Sentinels are asked who is master: a former one that nobody can reach but us is let go of."""
+LOOK_S = 1.0
+"""How often the Sentinels are asked who is master: one that hangs, or that nobody can reach but us, is let go of."""
+LOOK_TIMEOUT_S = 2.0
+"""For a server to say what it is, or who has which slot: there are others to ask."""
 _SENTINEL_CONNECTIONS = 2
 
 
@@ -59,6 +60,15 @@ async def _is_clustered(node: Node) -> bool:
         raise
 
 
+async def _soon(node: Node, *command: Argument) -> Any:
+    """An answer in LOOK_TIMEOUT_S. Raises Unavailable, ResponseError."""
+    try:
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            return await node.ask(*command)
+    except TimeoutError:
+        raise Unavailable(f"{node.address} does not answer") from None
+
+
 class Single:
     """One server."""
 
@@ -88,14 +98,17 @@ class Sentinels:
         self._target, self._connections_max = target, connections_max
         self._sentinels = [Node(each, target.sentinels, _SENTINEL_CONNECTIONS) for each in target.addresses]
         self._master: Node | None = None
-        self._looked = -LOOK_S  # monotonic, s
+        self._sure = False
         self._lock = asyncio.Lock()
+        self._watching: asyncio.Task[None] | None = None
 
     async def node(self, slot: int | None) -> Node:
-        if time.monotonic() - self._looked >= LOOK_S:
+        if not self._sure:
             async with self._lock:
-                if time.monotonic() - self._looked >= LOOK_S:
+                if not self._sure:
                     await self._look()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch(), name="sentinels")
         assert self._master is not None, "a look that finds no master raises"
         return self._master
 
@@ -103,14 +116,24 @@ class Sentinels:
         return [await self.node(None)]
 
     def doubt(self) -> None:
-        self._looked = -LOOK_S
+        self._sure = False
 
     async def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         for node in [*self._sentinels, *([self._master] if self._master else [])]:
             await node.close()
 
+    async def _watch(self) -> None:
+        """A change of master ends what is on its way to the former one."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            async with self._lock:
+                await self._look()
+
     async def _look(self) -> None:
-        """While no Sentinel answers, the master stays who it was."""
+        """While no Sentinel answers, the master stays who it was. Raises Unavailable when there has been none yet."""
         whys: list[str] = []
         for sentinel in list(self._sentinels):
             try:
@@ -123,29 +146,27 @@ class Sentinels:
                 self._sentinels.remove(sentinel)
                 self._sentinels.append(sentinel)  # asked last from now on
             else:
-                self._looked = time.monotonic()
+                self._sure = True
                 return
         if self._master is None:
             raise Unavailable(f"no Sentinel names a master that answers ({'; '.join(whys)})")
-        self._looked = time.monotonic()
+        self._sure = True
 
     async def _follow(self, address: Address) -> None:
         """Raises Unavailable when nobody there says to be master."""
         old = self._master
-        if old is not None and old.address == address and self._looked > 0:
+        if old is not None and old.address == address:
             return
-        new = old if old is not None and old.address == address else None
-        candidate = new or Node(address, self._target.access, self._connections_max)
+        new = Node(address, self._target.access, self._connections_max)
         try:
-            role = (await candidate.ask("ROLE"))[0]
+            role = (await _soon(new, "ROLE"))[0]
             if role != b"master":
                 raise Unavailable(f"{address} is a {role.decode()}")
         except BaseException:
-            if candidate is not old:
-                await candidate.close()
+            await new.close()
             raise
-        self._master = candidate
-        if old is not None and old is not candidate:
+        self._master = new
+        if old is not None:
             await old.close()
 
 
@@ -213,7 +234,7 @@ class Cluster:
         for address in list(self._seeds):
             node = self.at(address)
             try:
-                ranges = await node.ask("CLUSTER", "SLOTS")
+                ranges = await _soon(node, "CLUSTER", "SLOTS")
             except (Unavailable, ResponseError) as error:
                 whys.append(f"{address}: {error}")
                 continue

@@ -22,7 +22,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 CONNECT_TIMEOUT_S = 3.0
-ANSWER_TIMEOUT_S = 15.0
+ANSWER_TIMEOUT_S = 10.0
 """Longer than any wait we ask of the server (`BLOCK_MS_MAX`, `DURABLE_MS_MAX`)."""
 SENTINEL_TIMEOUT_S = 1.0
 """To connect and to answer: there are others to ask."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import signal
 import socket
 import ssl
 import subprocess
@@ -82,6 +83,10 @@ class Process:
 
     async def _answers(self) -> bool:
         return bool(await self.ask("PING") == b"PONG")
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         if self._process is not None:
