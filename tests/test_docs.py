@@ -117,7 +117,7 @@ def variable(setting: str) -> str:
 
 
 def told_default(default: Any) -> str:
-    if default is None or default == Tokens(()):
+    if default in (None, "", Tokens(())):
         return "–"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
