@@ -3,7 +3,8 @@
 -- Answers {'held', owner} while another owner is alive, else {'taken', all of meta}.
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local has = redis.call('HMGET', KEYS[1], 'owner', 'seen', 'relays')
+local has = redis.call('HMGET', KEYS[1], 'owner', 'seen', 'relays', 'discarding')
+if has[4] then return {'held', 'a rebuild that discards its state (if it was interrupted: begin it again)'} end
 local alive = has[1] and has[1] ~= '' and now_ms - tonumber(has[2] or '0') < tonumber(ARGV[2])
 if alive and has[1] ~= ARGV[1] and ARGV[3] ~= '1' then return {'held', has[1]} end
 redis.call('HINCRBY', KEYS[1], 'epoch', 1)

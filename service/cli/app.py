@@ -119,6 +119,24 @@ def repair(
 
 
 @app.command()
+def rebuild(
+    discard: Annotated[bool, typer.Option("--discard", help="Delete the state first; never the log.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
+    accept_gap: Annotated[
+        bool, typer.Option("--accept-gap", help="Also from a log that does not reach back to its beginning.")
+    ] = False,
+    partition: Partitions = [],  # noqa: B006
+) -> None:
+    """Fill an emptied store from the log. What was published does not go out again.
+
+    REDIS_URL and KAFKA_BOOTSTRAP_SERVERS say where; evaluators that run meanwhile share the work.
+    """
+    from service.cli.rebuild import run_rebuild
+
+    run_rebuild(partition, discarding=discard, yes=yes, accept_gap=accept_gap)
+
+
+@app.command()
 def demo(
     events: Annotated[int | None, typer.Option(help="Play only so many events.", show_default=False)] = None,
 ) -> None:

@@ -28,11 +28,12 @@ def fail(text: str) -> None:
 class Work:
     """Progress of long work: a bar on a terminal, plain lines elsewhere. `with Work("replaying", total) as work`."""
 
-    def __init__(self, label: str, total: int) -> None:
-        self._label, self._total = label, max(total, 1)
+    def __init__(self, label: str, total: int, things: str = "events") -> None:
+        self._label, self._total, self._things = label, max(total, 1), things
         self._began = self._told = time.monotonic()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._first: tuple[int, float] | None = None  # what was done when it was told first, and when
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -52,11 +53,22 @@ class Work:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def show(self, done: int, count: int) -> None:
-        """`done` of the total, which were `count` events so far."""
-        rate = f"{count:,} events, {count / max(self.seconds, 1e-9):,.0f}/s"
+    def show(self, done: int, count: int, more: str = "") -> None:
+        """`done` of the total, which were `count` events (or other things) so far; `more` is told with it."""
+        rate = f"{count:,} {self._things}, {count / max(self.seconds, 1e-9):,.0f}/s{more}"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=min(done, self._total), rate=rate)
         elif time.monotonic() - self._told >= PLAIN_SECONDS:
             self._told = time.monotonic()
-            err.print(f"{self._label}: {rate} ({100 * min(done, self._total) // self._total} %)")
+            err.print(f"{self._label}: {rate} ({100 * min(done, self._total) // self._total} %{self._left(done)})")
+
+    def _left(self, done: int) -> str:
+        """How long the rest takes at the pace so far."""
+        if self._first is None:
+            self._first = (done, self.seconds)
+            return ""
+        first, since = self._first
+        if done <= first or done >= self._total:
+            return ""
+        seconds = (self.seconds - since) * (self._total - done) / (done - first)
+        return f", {seconds:,.0f} s left" if seconds < 600 else f", {seconds / 60:,.0f} min left"
