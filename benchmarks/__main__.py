@@ -1,4 +1,7 @@
-"""`make bench`: what an event costs, and what a storm does. A table at the end; `--json` for machines."""
+"""`make bench`: what an event costs, how long it takes, what a storm does. Tables at the end, `--json` for machines.
+
+Parts: `step` alone; `kafka...` the whole service on a real Kafka (default); `whole` and `storm` on the embedded server.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import asyncio
 import gc
 import json
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,13 +21,16 @@ import structlog
 from benchmarks import tables
 from benchmarks.evaluator import Whole, whole
 from benchmarks.floor import floor_us
+from benchmarks.kafka import runs as kafka
+from benchmarks.kafka.tables import tables as kafka_tables
 from benchmarks.progress import track
 from benchmarks.server import server
 from benchmarks.step import Cost, measure
 from benchmarks.storm import Storm, storm
 from benchmarks.workload import DAY_MS, DAYS, events
 
-PARTS = ("step", "whole", "storm")
+PARTS = ("step", *kafka.PARTS, "whole", "storm")
+_DEFAULT = ("step", *kafka.PARTS)
 _EVENTS_A_CUSTOMER = 8.5
 
 
@@ -36,9 +43,10 @@ class Results:
     wholes: list[Whole] = field(default_factory=list)
     floors: list[float] = field(default_factory=list)
     storm: Storm | None = None
+    kafka: kafka.Results | None = None
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     asked = _arguments().parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     results = Results(asked.events)
@@ -51,9 +59,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asyncio.run(_wholes(results, asked.segments, customers))
     if "storm" in asked.only:
         results.storm = asyncio.run(_storm(asked.storm_customers))
-    tables.show(results.steps, results.wholes, results.floors, results.storm)
+    if set(asked.only) & set(kafka.PARTS):
+        results.kafka = asyncio.run(kafka.run(asked.only, _kafka_settings(asked)))
     if asked.json:
         asked.json.write_text(json.dumps(asdict(results), indent=2) + "\n")
+    others = kafka_tables(results.kafka) if results.kafka else []
+    tables.show(results.steps, results.wholes, results.floors, results.storm, others)
+    return _last_words(results)
+
+
+def _last_words(results: Results) -> int:
+    """Profiles and problems; the exit status."""
+    if results.kafka is None:
+        return 0
+    profiles = [(each.label, each.profile) for each in results.kafka.backlogs]
+    profiles += [(f"live, {each.rate:.0f} events/s", each.profile) for each in results.kafka.lives]
+    for what, profile in profiles:
+        if profile:
+            print(f"\nprofile of {what}\n{profile}")
+    for problem in results.kafka.problems:
+        print(f"no number: {problem}", file=sys.stderr)
+    return 1 if results.kafka.problems else 0
+
+
+def _kafka_settings(asked: argparse.Namespace) -> kafka.Settings:
+    return kafka.Settings(
+        events=asked.events,
+        live_rate=asked.rate,
+        live_s=asked.seconds,
+        half_rate=asked.half_rate,
+        storm_customers=asked.storm_customers,
+        customers=asked.customers,
+        customers_events=min(asked.events, kafka.Settings.customers_events),
+        profile=asked.profile,
+        verify=asked.verify,
+    )
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -65,7 +105,15 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--segments", type=_numbers, default=[20, 200, 1000], help="sizes (default: 20,200,1000)")
     parser.add_argument("--storm-customers", type=int, default=100_000, help="(default: %(default)s)")
-    parser.add_argument("--only", type=_parts, default=PARTS, help="some of step,whole,storm")
+    parser.add_argument("--rate", type=int, default=5_000, help="live events a second (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of live traffic measured (default: %(default)s)")
+    parser.add_argument("--half-rate", type=int, default=0, help="events/s of `kafkahalf` (default: half of --rate)")
+    parser.add_argument("--customers", type=_numbers, default=[10_000, 1_000_000], help="(default: 10000,1000000)")
+    parser.add_argument("--only", type=_parts, default=_DEFAULT, help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--profile", action="store_true", help="of the service's own process, in each part on Kafka")
+    parser.add_argument(
+        "--verify", action="store_true", help="check each backlog's output against the rules alone, too"
+    )
     parser.add_argument("--json", type=Path, help="write the results there")
     return parser
 
@@ -102,4 +150,4 @@ async def _storm(customers: int) -> Storm:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

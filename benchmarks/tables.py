@@ -18,13 +18,19 @@ AIM_STORM = 3.0  # times the normal p99
 AIM_TRANSITIONS = 0.05  # an event, at most: quiet rules, as in life
 
 
-def show(steps: Sequence[Cost], wholes: Sequence[Whole], floors: Sequence[float], stormed: Storm | None) -> None:
+def show(
+    steps: Sequence[Cost],
+    wholes: Sequence[Whole],
+    floors: Sequence[float],
+    stormed: Storm | None,
+    others: Sequence[Table] = (),
+) -> None:
     """Prints what there is; the width does not depend on where it is printed."""
-    console = Console(width=110)
+    console = Console(width=120)
     tables = [_steps(steps)] if steps else []
     tables += [_wholes(wholes, floors), _sizes(wholes)] if wholes else []
     tables += [_storm(stormed)] if stormed is not None else []
-    for table in tables:
+    for table in (*tables, *others):
         title, table.title = table.title, None  # a table folds its title to its own width
         console.print(f"\n{title}", table, sep="\n", highlight=False)
 

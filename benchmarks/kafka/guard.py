@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -71,6 +72,26 @@ async def check_by_rules(bootstrap: str, events: str, transitions: str, document
             wanted += [_of(change) for change in step(profile, (), plan, clock)[1]]
         if sorted(wanted) != sorted(published[number]):
             raise Incomplete(f"partition {number}: {len(published[number])} transitions, the rules say {len(wanted)}")
+
+
+@dataclass(frozen=True)
+class Exit:
+    """A transition as its reader finds it; `published_ms`: when it was given to the producer."""
+
+    subject: str
+    time: str
+    published_ms: int
+
+
+async def times_of(bootstrap: str, topic: str, segment: str, kind: str) -> list[Exit]:
+    """All transitions of a segment and kind (`segment.entered`, `segment.exited`) on the topic."""
+    found = []
+    for number in range(PARTITIONS):
+        async for record in _records(bootstrap, topic, number):
+            change = orjson.loads(record.value)
+            if change["type"] == kind and change["data"]["segment"] == segment:
+                found.append(Exit(change["subject"], change["time"], record.timestamp))
+    return found
 
 
 def _told(data: bytes) -> Told:

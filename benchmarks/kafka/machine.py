@@ -48,21 +48,28 @@ class Machine:
 @contextlib.asynccontextmanager
 async def machine() -> AsyncIterator[Machine]:
     """Both servers, on directories that are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="segmentd-bench-") as directory, _broker(Path(directory)) as bootstrap:
-        with Embedded(Path(directory) / "valkey") as embedded:
-            assert embedded.pid is not None
-            port = _free_port()
-            local = Store.connect(embedded.url)
-            settings = {"auto-aof-rewrite-percentage": 0, "hz": 10, "bind": "127.0.0.1", "port": port}
-            for name, value in settings.items():
-                await local.call("CONFIG", "SET", name, value)
-            await local.close()
-            url = f"redis://127.0.0.1:{port}"
-            store = Store.connect(url)
-            try:
-                yield Machine(bootstrap, url, embedded.pid, store)
-            finally:
-                await store.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="segmentd-bench-") as directory,
+        _broker(Path(directory)) as bootstrap,
+        Embedded(Path(directory) / "valkey") as embedded,
+    ):
+        assert embedded.pid is not None
+        url = await _by_network(embedded)
+        store = Store.connect(url)
+        try:
+            yield Machine(bootstrap, url, embedded.pid, store)
+        finally:
+            await store.close()
+
+
+async def _by_network(embedded: Embedded) -> str:
+    """The server's URL on a port of loopback, with a deployed server's settings where the embedded one has others."""
+    port = _free_port()
+    local = Store.connect(embedded.url)
+    for name, value in (("auto-aof-rewrite-percentage", "0"), ("hz", "10"), ("bind", "127.0.0.1"), ("port", str(port))):
+        await local.call("CONFIG", "SET", name, value)
+    await local.close()
+    return f"redis://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ async def filled_topic(
     machine: Machine, what: str, records: Iterable[tuple[str, int, bytes]], n: int
 ) -> AsyncIterator[str]:
     """A topic with recorded events, their own time on them; it is gone afterwards."""
-    topic = unique(what)
+    topic = unique("log")
     await make_topic(machine.bootstrap, topic, stamped=False)
     try:
         with track(f"loading {what}", n) as advance:
@@ -102,7 +102,7 @@ class Asked:
     events: int
     fsync: Fsync = "everysec"
     processes: int = 1
-    begun: str = ""  # the topic of transitions that goes with it
+    begun: bool = False
     keep: bool = False
     profile: bool = False
     verify: bool = False
@@ -154,7 +154,7 @@ async def measure_backlog(machine: Machine, asked: Asked, out_topic: str = "") -
         rate=_rate([mark["timeline"] for mark in after]),
         sizes=found,
         memory_bytes=memory,
-        profile="\n".join(each["profile"] for each in last),
+        profile="\n".join(each["profile"] for each in last).strip(),
     )
 
 

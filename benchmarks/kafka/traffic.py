@@ -35,7 +35,7 @@ class Asked(msgspec.Struct):
     events_topic: str
     out_topic: str
     prefix: str
-    customers: int = 47_000
+    customers: int = 1
     kind: Literal["shop", "newcomers"] = "shop"
 
 
@@ -66,7 +66,7 @@ class _Traffic:
         return {}
 
     async def go(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Send for `seconds` at `rate` events a second; latencies in ms of what came of it. `rate`: what was reached."""
+        """Send for `seconds` at `rate` events a second; latencies in ms of what came of it."""
         self._sent_at, self._by_event, self._by_clock = {}, [], []
         sent, elapsed = await self._send(float(asked["seconds"]), int(asked["rate"]))
         await asyncio.sleep(_STRAGGLERS_S)
