@@ -7,6 +7,7 @@ call the partition is taken over anew.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -21,11 +22,12 @@ from consumers.evaluator.settings import Settings
 from consumers.failpoints import reach
 from consumers.log.port import Log, Offset
 from consumers.relay.relay import Relay
-from consumers.state.commit import Commit, Committed, DeadLetter, Meta, apply, release, show, take_over, trim_out
+from consumers.state.commit import Commit, Committed, DeadLetter, Meta, Reload, apply, release, show, take_over, trim_out
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
 from rules.errors import Unavailable
 
+_EPOCH_STRIDE_MAX = 1_000_000
 _COMMIT_PAUSES_S = (0.05, 0.5)  # before the commit is sent again; then the partition is taken over anew
 
 
@@ -77,7 +79,8 @@ class Owned:
 
     async def raise_epoch(self, owner: str, relay: str, *, force: bool) -> None:
         """(T1) Fence the former owner. Raises Held while another is alive, unless forced."""
-        self.meta = await take_over(self.store, self.keys, owner, self.settings.lease_ms, force, relay)
+        stride = 1 + secrets.randbelow(_EPOCH_STRIDE_MAX)
+        self.meta = await take_over(self.store, self.keys, owner, self.settings.lease_ms, force, relay, stride)
         reach("T1.after")
 
     async def load(self) -> None:
@@ -90,9 +93,9 @@ class Owned:
                 ("ZRANGE", self.keys.timers, 0, 0, "WITHSCORES"),
             ]
         )
-        epoch = self.meta.epoch
-        self.meta = Meta.parse(flat)
-        self.meta.epoch = epoch  # ours; another owner's is found out by the next write
+        known, self.meta = self.meta, Meta.parse(flat)
+        if (self.meta.epoch, self.meta.commit) != (known.epoch, known.commit):
+            raise Reload("somebody else wrote while the partition was taken over")
         self.due = int(float(nearest[1])) if nearest else None
         self.editions = Editions(definitions)
         await self.publish()

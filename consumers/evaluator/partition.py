@@ -40,6 +40,7 @@ class Partition:
             if lost is not None:
                 owned.metrics.rolled_back()
                 self._restoring = Restoring(owned, lost, relay.value)
+            owned.meta.commit = relay.known(self.number)  # a recovery numbers on above what was published
         await owned.load()
         self._chores = Chores(owned, self._restoring)
         self._batches = Batches(owned, self._chores, self._restoring)

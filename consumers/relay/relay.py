@@ -102,6 +102,11 @@ class Relay:
         if transitions:
             self._wake.set()
 
+    def known(self, partition: int) -> int:
+        """The newest commit that the relay knows of; 0 for a partition that is not its own."""
+        line = self._lines.get(partition)
+        return line.known if line is not None else 0
+
     def backlog(self, partition: int) -> int:
         """Transitions committed and not yet published."""
         line = self._lines.get(partition)

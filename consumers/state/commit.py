@@ -180,13 +180,14 @@ async def apply(store: Store, keys: PartitionKeys, commit: Commit, *, show_as: i
 
 
 async def take_over(
-    store: Store, keys: PartitionKeys, owner: str, lease_ms: int, force: bool, relay: str = ""
+    store: Store, keys: PartitionKeys, owner: str, lease_ms: int, force: bool, relay: str = "", stride: int = 1
 ) -> Meta:
     """Become the owner; everything earlier owners wrote is durable then. Raises Held (not when forced), Unavailable.
 
-    `relay`: the own transactional id, which is added to `Meta.relays` in the same step.
+    `relay`: the own transactional id, which is added to `Meta.relays` in the same step. `stride`: by how much the epoch
+    is raised. A store that is rolled back forgets epochs: drawn by lot, two owners do not meet at the same number.
     """
-    args: list[Argument] = [owner, lease_ms, "1" if force else "0", relay]
+    args: list[Argument] = [owner, lease_ms, "1" if force else "0", relay, stride]
     (answer,) = await store.run_durably([Run(_TAKEOVER, [keys.meta], args)])
     if answer[0] == b"held":
         raise Held(f"owned by {answer[1].decode()}")
