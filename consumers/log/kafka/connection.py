@@ -9,8 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import IllegalArgumentError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalArgumentError, IllegalStateError, KafkaConnectionError, KafkaError
 
+from consumers.log.kafka.hush import hush
 from consumers.log.kafka.settings import KafkaSettings
 from rules.errors import Unavailable
 
@@ -36,6 +37,8 @@ def unavailable(settings: KafkaSettings, doing: str, error: BaseException | str)
     """`error` as an Unavailable that says where and what, without secrets and without anybody's data."""
     if isinstance(error, TimeoutError):
         reason = "no answer in time"
+    elif isinstance(error, KafkaConnectionError):
+        reason = "no broker could be reached (the log's lines of aiokafka say why)"
     elif isinstance(error, KafkaError):
         reason = type(error).__name__  # its text may quote records
     elif isinstance(error, OSError):
@@ -52,6 +55,7 @@ class Opened(Generic[Client]):
     """
 
     def __init__(self, settings: KafkaSettings, what: str, make: Callable[[], Client]) -> None:
+        hush()
         self._settings, self._what, self._make = settings, what, make
         self._opening: asyncio.Task[Client] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -146,6 +150,7 @@ async def _cut_off(client: Any) -> None:
 @contextlib.asynccontextmanager
 async def admin(settings: KafkaSettings, doing: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client that makes and describes topics. What fails inside, while `doing` that, is Unavailable."""
+    hush()
     client = AIOKafkaAdminClient(**settings.connection("admin"))
     try:
         with broker_errors(settings, doing):
