@@ -29,7 +29,7 @@ from __future__ import annotations
 import binascii
 import itertools
 import string
-from functools import lru_cache
+from functools import cache
 
 REGISTRY = "sg:{registry}:segments"
 REVISION = "sg:{registry}:revision"
@@ -50,7 +50,7 @@ def slot_of(key: str) -> int:
     return binascii.crc_hqx(key.encode(), 0) % SLOTS
 
 
-@lru_cache(maxsize=None)
+@cache
 def tag(partition: int) -> str:
     """The partition's hash tag: its number, and what makes its slot lie at `partition`'s place of the sequence.
 

@@ -50,7 +50,9 @@ class Store:
 
     def __init__(self, target: Target, connections_max: int = 64, replicas_ack: int = 0) -> None:
         self._target, self._connections_max = target, connections_max
-        self._replicas_ack = replicas_ack
+        self.replicas_ack = replicas_ack
+        self.forgets = False
+        """Set where the server keeps no append-only file, and need not: then only replicas are waited for."""
         self._routes: Routes | None = None
         self._finding = asyncio.Lock()
 
@@ -184,7 +186,7 @@ class Store:
         for command in commands:
             line += [("ASKING",), command] if asking else [command]
         if durably:
-            line.append(("WAITAOF", 1, self._replicas_ack, DURABLE_MS_MAX))
+            line.append(self._wait())
         try:
             answers = await node.exchange(line)
         except Unavailable:
@@ -192,11 +194,19 @@ class Store:
             raise
         if durably:
             (synced,) = self._checked([answers.pop()])
+            if self.forgets:
+                synced = [1, synced]
             if synced[0] < 1:
                 raise Unavailable("the store did not sync to its disk in time")
-            if synced[1] < self._replicas_ack:
-                raise Unavailable(f"{synced[1]} of {self._replicas_ack} replicas had it on their disks in time")
+            if synced[1] < self.replicas_ack:
+                raise Unavailable(f"{synced[1]} of {self.replicas_ack} replicas had it in time")
         return answers[1::2] if asking else answers
+
+    def _wait(self) -> Command:
+        """What answers when all that was written on its connection is durable."""
+        if self.forgets:
+            return ("WAIT", self.replicas_ack, DURABLE_MS_MAX)
+        return ("WAITAOF", 1, self.replicas_ack, DURABLE_MS_MAX)
 
 
 def _command(run: Run, name: str, script: Argument) -> Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,14 +20,14 @@ _ELSEWHERE = frozenset(("CLUSTERDOWN", "MASTERDOWN", "READONLY"))  # a fail-over
 _WAIT = _ELSEWHERE | {  # a full disk or memory, a long script, a start, a slot on its way, too few replicas
     *("MISCONF", "OOM", "BUSY", "LOADING", "TRYAGAIN", "NOREPLICAS", "UNBLOCKED")
 }
-_NO_MASTER = "WAITAOF cannot be used with replica"
+_NO_MASTER = re.compile("WAIT(AOF)? cannot be used with replica")
 
 
 def waits(error: Exception) -> str:
     """Why the same command may succeed later: a code of the server's; "" for a mistake of ours."""
     text = str(error)
     code = getattr(error, "status_code", None) or text.partition(" ")[0]
-    if _NO_MASTER in text:
+    if _NO_MASTER.search(text):
         return "READONLY"
     return code if code in _WAIT else ""
 
