@@ -6,10 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from consumers.state.keys import PartitionKeys
+from consumers.state.store import Script
 from tests.simulation.service import Service
 
 if TYPE_CHECKING:
     from tests.simulation.run import Simulation
+
+_REBUILD = Script("rebuild")
 
 
 class Chaos:
@@ -53,8 +56,7 @@ class Chaos:
             if "segmentd rebuild" in service.reason() and self._rng.random() < 0.2:
                 self._count("store rebuilt")
                 for partition in range(simulation.world.partitions):
-                    if simulation.meta(partition).commit == 0:
-                        simulation.server.serve(("HSET", PartitionKeys(partition).meta, "rebuild", "1"))
+                    simulation.server.run(_REBUILD, [PartitionKeys(partition).meta], [], "rebuild")
 
     def peace(self) -> None:
         """No faults any more; who sleeps is woken, who is dead starts again."""
@@ -116,8 +118,10 @@ class Chaos:
         writes = self._rng.choice((1, 2, 5, 20, 60))
         if self._simulation.server.written > writes:
             self._count("store rolled back")
+            self._simulation.network.break_off("store")
             self._simulation.server.roll_back(writes)
 
     def _empty(self) -> None:
         self._count("store emptied")
+        self._simulation.network.break_off("store")
         self._simulation.server.roll_back(self._simulation.server.written)

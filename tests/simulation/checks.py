@@ -9,6 +9,7 @@ import orjson
 
 from consumers.state.commit import OutboxEntry
 from consumers.state.keys import PartitionKeys
+from tests.simulation.recomputed import check
 from tests.simulation.reference import Reference
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def compare(simulation: Simulation) -> None:
             values = [each.value for each in published if each is not None]
             _same(f"topic's partition {partition}", by_customer(values), kept)
         _same_members(simulation, partition, reference)
+        if simulation.recomputes:
+            simulation.faults.happened["compared with the oracle"] += check(reference)
         simulation.transitions += sum(map(len, reference.found.values()))
         for record in records:
             try:
@@ -38,7 +41,11 @@ def compare(simulation: Simulation) -> None:
     sources = simulation.sources
     lost = (simulation.acknowledged | sources.ids) - seen
     assert not lost, f"acknowledged, but not in the log: {sorted(lost)[:5]}"
-    missing = sources.broken - {letter.raw for letter in sources.letters}
+    kept = {letter.raw for letter in simulation.letters}
+    for partition in range(simulation.world.partitions):
+        found = simulation.server.ask(("XRANGE", PartitionKeys(partition).dead, "-", "+"))
+        kept |= {fields[fields.index(b"raw") + 1] for _, fields in found}
+    missing = (sources.broken | simulation.world.broken) - kept
     assert not missing, f"broken, but not among the dead letters: {sorted(missing)[:5]}"
 
 

@@ -57,12 +57,17 @@ class Network:
     def __init__(self, loop: VirtualLoop, faults: Faults, fail: Callable[[BaseException], None]) -> None:
         self.loop, self.faults, self.fail = loop, faults, fail
         self.down: set[str] = set()
+        self._connections = dict.fromkeys(SERVERS, 0)
 
     def cut(self, server: str, seconds: float) -> None:
         """The server is away for so long."""
         self.faults.happened[f"{server}: outage"] += 1
         self.down.add(server)
         self.loop.outside(seconds, self.down.discard, server)
+
+    def break_off(self, server: str) -> None:
+        """Another server stands in for it: what was on its way never arrives."""
+        self._connections[server] += 1
 
     async def ask(self, server: str, serve: Callable[[], T]) -> T:
         """Have a server do something. Raises Unavailable (then it may have been done, or yet be), what `serve` raises."""
@@ -73,6 +78,7 @@ class Network:
         if server in self.down:
             await self._pause()
             raise Unavailable(f"the {server} is away")
+        connection = self._connections[server]
         fates = FATES if server != "topic" else FATES_ONCE
         fate = next((each for each in fates if self.faults.strikes(f"{server}: {each}")), "")
         rng = self.faults.rng
@@ -83,10 +89,10 @@ class Network:
         if fate == "late request":
             there = give_up + rng.choice((0.001, 0.5, 5.0)) * rng.random()
         if fate == "sent twice":
-            self.loop.outside(there / 2, self._arrive, server, serve, None)
+            self.loop.outside(there / 2, self._arrive, server, connection, serve, None)
         if fate != "request lost":
             heard = None if fate in ("reply lost", "late request") else future
-            self.loop.outside(there, self._arrive, server, serve, heard)
+            self.loop.outside(there, self._arrive, server, connection, serve, heard)
         return await future  # type: ignore[no-any-return]
 
     async def _pause(self) -> None:
@@ -94,8 +100,8 @@ class Network:
         self.loop.outside(0.001 + self.faults.rng.random() * 0.1, _tell, future, None, None)
         await future
 
-    def _arrive(self, server: str, serve: Callable[[], T], future: object | None) -> None:
-        if server in self.down:
+    def _arrive(self, server: str, connection: int, serve: Callable[[], T], future: object | None) -> None:
+        if server in self.down or connection != self._connections[server]:
             if future is not None:
                 self.loop.outside(0.01, _lost, future, server)
             return

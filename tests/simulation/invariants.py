@@ -43,7 +43,7 @@ class StoreRules:
     def _taken(self, partition: int, flat: Sequence[bytes]) -> None:
         meta = dict(zip(flat[::2], flat[1::2], strict=True))
         epoch = int(meta[b"epoch"])
-        if epoch != self._epochs.get(partition, 0) + 1:
+        if epoch <= self._epochs.get(partition, 0):
             raise Broken(f"partition {partition}: epoch {epoch} after {self._epochs.get(partition, 0)}")
         self._epochs[partition] = epoch
         self._note(f"  store {partition}: epoch {epoch} of", meta[b"owner"].decode(), "relays", meta.get(b"relays"))

@@ -10,11 +10,14 @@ from consumers.log.port import Record
 from rules.backfill import Collector
 from rules.errors import EventRejected
 from rules.events import Event
-from rules.plan import missing_features
+from rules.language import parse_document
+from rules.plan import Definition, missing_features
 from rules.profile import CHANGED, SEQUENCE, Profile, new_profile
 from rules.records import DefinitionRecord, decode_record
 from rules.step import step
 from rules.transitions import Transition, render
+from tests.oracle import Edit
+from tests.oracle.oracle import Entry
 
 
 class Reference:
@@ -23,9 +26,12 @@ class Reference:
     def __init__(self, partition: int, partitions: int) -> None:
         self.clock = 0
         self.found: dict[str, list[bytes]] = {}
+        self.changes: list[Transition] = []
         self.profiles: dict[str, Profile] = {}
         self.editions = Editions(None)
         self._partition, self._partitions = partition, partitions
+        self.entries: list[Entry] = []  # the same for the oracle
+        self.many = False  # whether several definitions took effect at one instant, with customers there
         self._read: list[tuple[int, Event, int]] = []  # offset, event, the clock after reading it
         self._first_ms: int | None = None
 
@@ -43,6 +49,7 @@ class Reference:
                 continue
             if isinstance(item, Event) and partition_of(item.customer_id, self._partitions) == self._partition:
                 self._read.append((record.offset, item, self.clock))
+                self.entries.append((item, self.clock))
                 profile = self.profiles.setdefault(item.customer_id, new_profile(item.customer_id))
                 self._note(step(profile, (item,), self.editions.plan, self.clock)[1])
         for profile in self.profiles.values():
@@ -60,7 +67,13 @@ class Reference:
     def _define(self, item: DefinitionRecord, record: Record, before: int) -> None:
         if item.activate and self.editions.awaits(item):
             self._collect(before)
+        notes = self.editions.state.notes
         self.editions.define(item, self.clock, record.offset, len(self.profiles))
+        changed = [segment for segment, note in self.editions.state.notes.items() if notes.get(segment) != note]
+        self.many = self.many or (len(changed) > 1 and bool(self.profiles))
+        for segment in changed:
+            definition = self.editions.state.in_force().get(segment)
+            self.entries.append((_edit(segment, definition), self.clock))
 
     def _collect(self, clock: int) -> None:
         collection, plan = self.editions.collecting, self.editions.plan
@@ -80,3 +93,10 @@ class Reference:
     def _note(self, changes: Sequence[Transition]) -> None:
         for change in changes:
             self.found.setdefault(change.customer_id, []).append(render(change))
+            self.changes.append(change)
+
+
+def _edit(segment: str, definition: Definition | None) -> Edit:
+    if definition is None or definition.state == "deleted":
+        return Edit(segment, None)
+    return Edit(segment, parse_document(definition.document), definition.state == "paused")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import structlog
 
 from consumers import failpoints
 from consumers.evaluator import evaluator as evaluator_module
+from consumers.log.dead_letters import DeadLetter
 from consumers.log.port import START
 from consumers.state.commit import Meta
 from consumers.state.keys import PartitionKeys
@@ -70,6 +72,7 @@ class Simulation:
         self.group = SimGroup(self.world.partitions, loop, self.rng) if self.rng.random() < 0.8 else None
         self.topic = SimTopic(self.world.partitions, self.network, trace.note) if self.rng.random() < 0.8 else None
         self.static_names = self.rng.random() < 0.5
+        self.letters: list[DeadLetter] = []
         self.services = [
             Service(self, name, evaluator) for name in ("one", "two", "three")[: self.rng.choice((1, 2, 2, 3))]
         ]
@@ -80,6 +83,7 @@ class Simulation:
                 self.loop.outside(second, self._source)
         self.chaos = Chaos(self)
         self.transitions = 0
+        self.recomputes = seed % 4 == 0  # by brute force: too dear for every seed
         self._sending = 0
         self._favourite = self.rng.choice((*PLACES, *[""] * (len(PLACES) + 1)))
 
@@ -156,7 +160,7 @@ class Simulation:
         """Everything read, nothing due, everybody judged by the newest definitions."""
         keys, meta = PartitionKeys(partition), self.meta(partition)
         column = self.log.records[partition]
-        if meta.position != (column[-1].offset if column else START) or meta.lost_to:
+        if meta.position != (column[-1].offset if column else START):
             return False
         if self.topic is not None and len(self.topic.committed(partition)) != meta.numbered:
             return False
@@ -186,11 +190,15 @@ def _quiet(simulation: Simulation) -> Iterator[None]:
     before = structlog.get_config()
     structlog.configure(processors=[note], cache_logger_on_first_use=False)
     failpoints.set_hook(lambda place: at_place(simulation, place))
+    lots = random.Random(simulation.rng.random())
+    drawn = secrets.randbelow, secrets.token_hex
+    secrets.randbelow, secrets.token_hex = lots.randrange, lambda size=None: lots.randbytes(size or 8).hex()
     collector, evaluator_module.seldom_collected = evaluator_module.seldom_collected, contextlib.nullcontext  # of one real process
     try:
         yield
     finally:
         evaluator_module.seldom_collected = collector
+        secrets.randbelow, secrets.token_hex = drawn
         failpoints.set_hook(None)
         structlog.configure(**before)
 

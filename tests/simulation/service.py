@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import consumers
 from consumers.evaluator import Evaluator, Settings
+from consumers.evaluator.letters import LogLetters
 from consumers.evaluator.sharing import Everything, Sharing
 from consumers.intake.intake import Intake
 from consumers.intake.settings import IntakeSettings
@@ -125,6 +126,7 @@ def evaluator(service: Service, clock: SimClock) -> Evaluator:
     if simulation.topic is not None:
         outlet_name = service.name if simulation.static_names else name
         outlet = SimOutlet(simulation.topic, outlet_name, simulation.network)
+        letters = LogLetters(SimLetters(simulation.letters, simulation.network), "segmentd.events")
         relay = Relay(outlet, simulation.store, clock, RELAY_SETTINGS)
     return Evaluator(
         simulation.store,
@@ -141,7 +143,7 @@ def evaluator(service: Service, clock: SimClock) -> Evaluator:
 def intake(service: Service, clock: SimClock) -> Intake:
     """A process that brings the sources' records into the log."""
     sources, simulation = service.simulation.sources, service.simulation
-    letters = SimLetters(sources.letters, simulation.network)
+    letters = SimLetters(simulation.letters, simulation.network)
     return Intake(SOURCES, SimReader(sources), simulation.log, letters, clock=clock, settings=INTAKE_SETTINGS)
 
 

@@ -18,7 +18,6 @@ class SimGroup:
         self._partitions, self._loop, self._rng = partitions, loop, rng
         self._members: dict[SimSharing, float] = {}  # when last heard of
         self._outsiders: list[SimSharing] = []  # thrown out; they do not know it yet
-        self._shares: dict[SimSharing, frozenset[int]] = {}
         self._turns = 0
         self._since: dict[int, tuple[SimSharing, int]] = {}  # who has a partition, and since which turn
 
@@ -30,9 +29,9 @@ class SimGroup:
         if self._members.pop(member, None) is not None:
             self.rebalance()
 
-    def share(self, member: SimSharing) -> frozenset[int]:
-        """What is this member's by now, whether it knows of it or not."""
-        return self._shares.get(member, frozenset())
+    def holds(self, member: SimSharing, partition: int, turn: int) -> bool:
+        """Whether a partition is this member's since that turn, whatever it believes."""
+        return self._since.get(partition) == (member, turn)
 
     def look(self) -> None:
         """Who has not been heard of for a session's length is out; who is back joins again."""
@@ -53,17 +52,16 @@ class SimGroup:
     def rebalance(self) -> None:
         """Everybody gets partitions, mostly as even as can be; each learns of it in its own time."""
         members = list(self._members)
-        self._shares = {}
         if not members:
+            self._since = {}
             return
         self._rng.shuffle(members)
         shares: dict[SimSharing, set[int]] = {member: set() for member in members}
         for partition in range(self._partitions):
             member = members[partition % len(members)] if self._rng.random() < 0.8 else self._rng.choice(members)
             shares[member].add(partition)
-        self._shares = {member: frozenset(share) for member, share in shares.items()}
         self._turns += 1
-        for member, share in self._shares.items():
+        for member, share in shares.items():
             for partition in share:
                 if partition not in self._since or self._since[partition][0] is not member:
                     self._since[partition] = member, self._turns

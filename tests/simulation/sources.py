@@ -43,10 +43,10 @@ class SimSources:
         self.group = SimGroup(len(PLACES), network.loop, rng)
         self.records: dict[Place, list[SourceRecord]] = {place: [] for place in PLACES}
         self.committed: dict[Place, Offset] = dict.fromkeys(PLACES, 0)
-        self.letters: list[DeadLetter] = []
         self.ids: set[str] = set()  # of events that must come to the log
         self.broken: set[bytes] = set()  # values that must come to the dead letters
         self._count = 0
+        self._commits: dict[SimSharing, int] = {}
 
     def write(self, customer: str) -> None:
         """Somebody else's system writes down that a customer did something."""
@@ -68,11 +68,13 @@ class SimSources:
         stamp = now_ms - rng.choice((0, 0, 1_000))
         column.append(SourceRecord(place.topic, place.partition, len(column), stamp, customer.encode(), value))
 
-    def commit(self, member: SimSharing, offsets: Mapping[Place, Offset]) -> None:
-        """Only of partitions that are the member's, whatever it believes."""
-        share = self.group.share(member)
-        for place, offset in offsets.items():
-            if PLACES.index(place) in share:
+    def commit(self, member: SimSharing, number: int, offsets: Mapping[Place, tuple[int, Offset]]) -> None:
+        """Of partitions that are the member's since the turn it names; and not after a later commit of its own."""
+        if number < self._commits.get(member, 0):
+            return
+        self._commits[member] = number
+        for place, (turn, offset) in offsets.items():
+            if self.group.holds(member, PLACES.index(place), turn):
                 self.committed[place] = offset
 
     def settled(self) -> bool:
@@ -86,6 +88,7 @@ class SimReader:
         self._sources, self._network = sources, sources.network
         self._sharing = SimSharing(sources.group, self._network.loop)
         self._joined = False
+        self._commits = 0
         self._assigned: dict[Place, int] = {}
         self._positions: dict[Place, Offset] = {}
 
@@ -129,8 +132,10 @@ class SimReader:
         return Polled(dict(self._assigned), records, behind)
 
     async def commit(self, offsets: Mapping[Place, Offset]) -> None:
-        asked = dict(offsets)
-        await self._network.ask("log", lambda: self._sources.commit(self._sharing, asked))
+        asked = {place: (self._assigned[place], at) for place, at in offsets.items() if place in self._assigned}
+        self._commits += 1
+        number = self._commits
+        await self._network.ask("log", lambda: self._sources.commit(self._sharing, number, asked))
 
     async def close(self) -> None:
         try:

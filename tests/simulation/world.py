@@ -73,6 +73,7 @@ class World:
         self._shapes: dict[str, int] = {}
         self._count = 0
         self.arrivals: list[Arrival] = []
+        self.broken: set[bytes] = set()  # payloads that must come to the dead letters
         self.definitions = [self._define(name) for name in self._in_order()]
         self._fill()
 
@@ -133,7 +134,9 @@ class World:
     ) -> tuple[int, bytes, str]:
         rng = self.rng
         if self._count and rng.random() < 0.03:  # a broken one
-            return rng.randrange(self.partitions), rng.choice((b"{", b'{"type":"nothing"}', b"\xff\xfe")), ""
+            broken = rng.choice((b"{", b'{"type":"nothing"}', b"\xff\xfe"))
+            self.broken.add(broken)
+            return rng.randrange(self.partitions), broken, ""
         self._count += 1
         if ts is None:
             ts = BEGIN_MS + int(at * 1000) - rng.choice((0, 0, 0, 700, 4_000, 20_000)) + rng.choice((0, 0, 0, 0, 3_000))
