@@ -78,7 +78,7 @@ def _seen(flat: Sequence[bytes]) -> int:
 
 
 def _relay_lag(meta: Meta) -> int | None:
-    """By the relay's own note (`commit nth position number`), which it writes now and then: at most so many."""
+    """By the relay's own note (`commit nth position number skips`), which it writes now and then: at most so many."""
     if meta.relayed:
         return max(0, meta.numbered - int(meta.relayed.split()[3]))
     return meta.numbered if meta.relays else None
