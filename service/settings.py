@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     dead_letters_topic: str = "segmentd.dead-letters"
     """Where records go that cannot be taken, with the reason and their origin."""
 
+    sources_file: Path | None = None
+    """What `segmentd intake` reads, and how it reads it (docs/sources.md). None: the default sources. `--sources` goes
+    before."""
+
     log_time: str = Field(default="append", pattern="^(append|create)$")
     """`append`: the broker stamps each record of the log. `create`: records carry their own time, for recorded logs and
     tests; then nothing happens by the clock alone before the next record."""
@@ -147,9 +151,9 @@ class Settings(BaseSettings):
     batch_records_max: int = Field(default=5000, ge=1)
     """Records of one commit. Small commits cost most (500 instead of 5,000: +11 microseconds an event)."""
 
-    gather_milliseconds: int = Field(default=10, ge=0, le=1000)
+    gather_milliseconds: int | None = Field(default=None, ge=0, le=1000)
     """How long a busy evaluator lets records gather before it reads them: more of it is less CPU an event, and so much
-    more latency."""
+    more latency. None: 10 on one server; 50 on Kafka, where a round asks more of everybody."""
 
     profiles_cached_max: int = Field(default=100_000, ge=1)
     """Decoded profiles that a process keeps in memory, over all its partitions: ~200 MB at 2 KB each."""

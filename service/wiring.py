@@ -28,6 +28,7 @@ _log = logs.get("wiring")
 
 _PARTITIONS_ON_REDIS = 4
 _PUBLISH_AGAIN_S = 5.0
+_GATHER_MS_ON_REDIS, _GATHER_MS_ON_KAFKA = 10, 50
 
 
 class NotConfigurable(SegmentdError):
@@ -187,13 +188,19 @@ def _services(
     return services
 
 
+def _gather_ms(settings: Settings, brokers: KafkaSettings | None) -> int:
+    if settings.gather_milliseconds is not None:
+        return settings.gather_milliseconds
+    return _GATHER_MS_ON_REDIS if brokers is None else _GATHER_MS_ON_KAFKA
+
+
 def _evaluator(
     settings: Settings, store: Store, log: Log, brokers: KafkaSettings | None, metrics: Metrics
 ) -> Evaluator:
     bounds = EvaluatorSettings(
         batch_records_max=settings.batch_records_max,
         hot_profiles_max=settings.profiles_cached_max,
-        gather_ms=settings.gather_milliseconds,
+        gather_ms=_gather_ms(settings, brokers),
         event_age_ms_max=settings.event_age_ms_max if brokers is not None else None,
     )
     if brokers is None:

@@ -13,7 +13,8 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import structlog
 
@@ -31,6 +32,7 @@ from consumers.log.port import Log, PositionOutside, Record
 from consumers.relay.relay import Relay
 from consumers.state.commit import Reload
 from consumers.state.store import Store
+from consumers.state.together import Together
 from rules.errors import SegmentdError, Unavailable
 
 _log = structlog.get_logger("evaluator")
@@ -65,7 +67,8 @@ class Evaluator:
         self.settings = settings or Settings()
         self.metrics: Metrics = metrics or NullMetrics()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        tools = Tools(store, log, self.settings, self.metrics, clock, durably, relay, dead_letters)
+        self._store = Together(store)
+        tools = Tools(self._store, log, self.settings, self.metrics, clock, durably, relay, dead_letters)
         self._log, self._clock, self._relay = log, clock, relay
         self._sharing: Sharing = sharing or Everything(log.partitions)
         self._holdings = Holdings(tools, self.name, self._sharing)
@@ -75,7 +78,6 @@ class Evaluator:
         self._running = False
         self._away = "starting"  # why nothing at all is evaluated, "" for nothing
         self._reported = self._trimmed = float("-inf")
-        self._turn = 0
         self._rate = 0.0  # records a second, lately
         self._rounded = 0.0
 
@@ -226,10 +228,17 @@ class Evaluator:
                 bell.cancel()
 
     async def _gather(self) -> None:
-        """While much comes in small pieces, let it gather: a commit costs the same whatever it carries."""
-        if self._rate >= self.settings.gather_records_min and not self._stopping.is_set():
-            spent_ms = (self._clock.monotonic() - self._rounded) * 1000
-            await asyncio.sleep(max(0.0, self.settings.gather_ms - spent_ms) / 1000)
+        """While much comes in small pieces, let it gather: a commit costs the same whatever it carries.
+
+        What is due is done meanwhile.
+        """
+        until = self._rounded + self.settings.gather_ms / 1000
+        while self._rate >= self.settings.gather_records_min and not self._stopping.is_set():
+            left_s = until - self._clock.monotonic()
+            if left_s <= 0:
+                return
+            if not await self._chore():
+                await asyncio.sleep(left_s)
 
     def _measure(self, records: int) -> None:
         """Keep the recent rate of records (a moving average over about a quarter of a second)."""
@@ -245,10 +254,8 @@ class Evaluator:
         for record in records:
             found.setdefault(record.partition, []).append(record)
         takes = [self._of(number, self._take_one(self._holdings.owned[number], mine)) for number, mine in found.items()]
-        if len(takes) == 1:
-            await takes[0]
-        else:
-            await asyncio.gather(*takes)
+        if takes:
+            await self._store.round(takes)
 
     async def _take_one(self, partition: Partition, records: list[Record]) -> None:
         ready = await self._not_ahead(partition, records)
@@ -273,7 +280,7 @@ class Evaluator:
             await partition.stop(trouble, now_ms + _STOPPED_MS)
         return records[:at]
 
-    async def _of(self, number: int, work: Awaitable[None]) -> None:
+    async def _of(self, number: int, work: Coroutine[Any, Any, None]) -> None:
         """Work in one partition; what goes wrong there is its own."""
         try:
             await work
@@ -305,15 +312,18 @@ class Evaluator:
         except Unavailable as error:
             self._say_away(error)
 
-    async def _chore(self) -> None:
-        """One chunk of what is due, each partition in its turn: the next records wait no longer than that."""
+    async def _chore(self) -> bool:
+        """One chunk of what is due, of all partitions together: the next records wait no longer than that.
+
+        False: nothing was due.
+        """
         milliseconds = self.settings.drain_idle_ms if self._rate < _QUIET_RATE else self.settings.drain_ms
-        owned = self._holdings.owned
-        for number in sorted(owned, key=lambda each: (each < self._turn, each)):
-            if owned[number].busy and self._room(owned[number]):
-                self._turn = number + 1
-                await self._of(number, owned[number].chore(milliseconds))
-                return
+        busy = [each for each in self._holdings.owned.values() if each.busy and self._room(each)]
+        if not busy:
+            return False
+        share = max(1, milliseconds // len(busy))
+        await self._store.round([self._of(each.number, each.chore(share)) for each in busy])
+        return True
 
     # -- reports ------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,18 @@ from consumers.evaluator.settings import Settings
 from consumers.failpoints import reach
 from consumers.log.port import Log, Offset
 from consumers.relay.relay import Relay
-from consumers.state.commit import Commit, Committed, DeadLetter, Meta, Reload, apply, release, show, take_over, trim_out
+from consumers.state.commit import (
+    Commit,
+    Committed,
+    DeadLetter,
+    Meta,
+    Reload,
+    apply,
+    release,
+    show,
+    take_over,
+    trim_out,
+)
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
 from rules.errors import Unavailable

@@ -86,6 +86,18 @@ class Store:
         """
         return self._checked(await self._run(runs, durably=True))
 
+    async def call_each(self, commands: Sequence[Command]) -> list[Any]:
+        """Commands of several askers in one round trip: each one's answer, or the error that it alone raises."""
+        return [self._told(answer) for answer in await self._send(commands, durably=False)]
+
+    async def run_each(self, runs: Sequence[Run]) -> list[Any]:
+        """The same for scripts."""
+        return [self._told(answer) for answer in await self._run(runs, durably=False)]
+
+    async def run_each_durably(self, runs: Sequence[Run]) -> list[Any]:
+        """The same, back when all they wrote is on disk."""
+        return [self._told(answer) for answer in await self._run(runs, durably=True)]
+
     async def on_every(self, *command: Argument) -> list[tuple[str, Any]]:
         """A command that concerns a server, not a key, on every one that holds data: its address and its answer."""
         routes = await self._ready()
@@ -120,12 +132,17 @@ class Store:
         """The answers, if none is an error."""
         for answer in answers:
             if isinstance(answer, Exception):
-                if is_elsewhere(answer) and self._routes is not None:
-                    self._routes.doubt()
-                if waits(answer):
-                    raise must_wait(answer) from answer
-                raise answer
+                told = self._told(answer)
+                raise told from (answer if told is not answer else None)
         return answers
+
+    def _told(self, answer: Any) -> Any:
+        """An answer; an error as the one to raise."""
+        if isinstance(answer, Exception):
+            if is_elsewhere(answer) and self._routes is not None:
+                self._routes.doubt()
+            return must_wait(answer) if waits(answer) else answer
+        return answer
 
     async def _run(self, runs: Sequence[Run], durably: bool) -> list[Any]:
         """By their hashes; in full those that the server doesn't know (it then does)."""

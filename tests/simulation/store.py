@@ -31,6 +31,15 @@ class SimStore(Store):
     async def run_durably(self, runs: Sequence[Run]) -> list[Any]:
         return await self._network.ask("store", lambda: [self._run(each) for each in runs])
 
+    async def call_each(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+        return await self.calls(commands)
+
+    async def run_each(self, runs: Sequence[Run]) -> list[Any]:
+        return await self.run_durably(runs)
+
+    async def run_each_durably(self, runs: Sequence[Run]) -> list[Any]:
+        return await self.run_durably(runs)
+
     def _run(self, run: Run) -> Any:
         return self._server.run(run.script, run.keys, run.args, name_of(run.script))
 
