@@ -77,7 +77,8 @@ def make_evaluator(
     settings: Settings, kafka: KafkaSettings, store: Store, log: KafkaLog, bounds: EvaluatorSettings, metrics: Metrics
 ) -> Evaluator:
     """An evaluator that shares the partitions with others, and relays what it says to the topic of transitions."""
-    name = settings.evaluator_name or f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    # Also with a name of its own: what is left of its former run must not be taken for it.
+    name = f"{settings.evaluator_name or socket.gethostname()}-{secrets.token_hex(4)}"
     outlet = KafkaOutlet(kafka, f"{settings.transitions_topic}-{name}", settings.transitions_topic, log.partitions)
     relay_bounds = RelaySettings(outbox_transitions_max=settings.outbox_transitions_max)
     relay = Relay(outlet, store, SYSTEM_CLOCK, relay_bounds, metrics.relay)
