@@ -76,8 +76,8 @@ def _check_disk(found: Findings, address: str, info: Mapping[str, str], log_in_s
     else:
         found.warnings.append(
             f"{address} keeps no append-only file (appendonly no): when it ends, the state is gone, or as old as its "
-            "last snapshot. Nothing is lost for good, as Kafka has the events: `segmentd rebuild` reads them again, for as "
-            "long as that takes. Segments that were just changed may have to be sent again"
+            "last snapshot. Nothing is lost for good, as Kafka has the events: `segmentd rebuild` reads them again, "
+            "for as long as that takes. Segments that were just changed may have to be sent again"
         )
 
 
