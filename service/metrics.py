@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from consumers.evaluator import metrics as evaluator
+from consumers.intake import metrics as intake
 from consumers.relay import metrics as relay
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -103,8 +104,11 @@ class IngestMetrics:
 class EvaluatorMetrics:
     """Implements `consumers.evaluator.Metrics`: called once a batch."""
 
-    def __init__(self, registry: CollectorRegistry, types_max: int, segments_max: int) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, types_max: int, segments_max: int, letters: DeadLetterMetrics | None = None
+    ) -> None:
         self._types = Labels(types_max)
+        self._letters = letters
         self._segments = Labels(segments_max)
         self._events = Counter(
             "segmentd_events_total",
@@ -141,6 +145,8 @@ class EvaluatorMetrics:
 
     def events(self, event_type: str, outcome: evaluator.Outcome, count: int) -> None:
         self._events.labels(self._types(event_type) if event_type else "all", outcome).inc(count)
+        if outcome == "rejected" and self._letters is not None:
+            self._letters.put("evaluator", count)
 
     def batch(self, records: int) -> None:
         self._batch.observe(records)
@@ -172,6 +178,44 @@ class EvaluatorMetrics:
 
     def adopted(self, why: Literal["differs", "absent"], count: int) -> None:
         self._adopted.labels(why).inc(count)
+
+
+class DeadLetterMetrics:
+    """Dead letters, by who put them away."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._letters = Counter(
+            "segmentd_dead_letters_total", "Records that could not be taken", ("from",), registry=registry
+        )
+
+    def put(self, by: Literal["evaluator", "intake"], count: int) -> None:
+        self._letters.labels(by).inc(count)
+
+
+class IntakeMetrics:
+    """Implements `consumers.intake.metrics.IntakeMetrics`. Sources are named by their file: few."""
+
+    def __init__(self, registry: CollectorRegistry, letters: DeadLetterMetrics) -> None:
+        self._letters = letters
+        self._records = Counter(
+            "segmentd_intake_records_total", "Records read of sources", ("source", "outcome"), registry=registry
+        )
+        self._lag = Gauge(
+            "segmentd_intake_lag_records", "Records of a source yet to be written on", ("source",), registry=registry
+        )
+        self._behind = Gauge(
+            "segmentd_intake_behind_seconds", "Age of a source's oldest such record", ("source",), registry=registry
+        )
+
+    def records(self, source: str, outcome: intake.Outcome, count: int) -> None:
+        self._records.labels(source, outcome).inc(count)
+
+    def lag(self, source: str, records: int, seconds: float) -> None:
+        self._lag.labels(source).set(records)
+        self._behind.labels(source).set(seconds)
+
+    def dead_letters(self, count: int) -> None:
+        self._letters.put("intake", count)
 
 
 class RelayMetrics:
@@ -207,7 +251,9 @@ class Metrics:
         self.readiness = ReadyMetrics(self._registry)
         self.ingest = IngestMetrics(self._registry)
         self.relay: relay.Metrics = RelayMetrics(self._registry)
-        self.evaluator: evaluator.Metrics = EvaluatorMetrics(self._registry, types_max, segments_max)
+        self.dead_letters = DeadLetterMetrics(self._registry)
+        self.evaluator: evaluator.Metrics = EvaluatorMetrics(self._registry, types_max, segments_max, self.dead_letters)
+        self.intake: intake.IntakeMetrics = IntakeMetrics(self._registry, self.dead_letters)
 
     def text(self) -> bytes:
         """The exposition in Prometheus's text format."""

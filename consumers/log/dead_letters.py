@@ -72,40 +72,6 @@ class DeadLetterSink(Protocol):
         ...
 
 
-class LogLetter(Protocol):
-    """A record of the log that an evaluator could not take."""
-
-    @property
-    def reason(self) -> str: ...
-    @property
-    def offset(self) -> Offset: ...
-    @property
-    def timestamp_ms(self) -> int: ...
-    @property
-    def raw(self) -> bytes: ...
-
-
-class LogLetters:
-    """What the evaluators put their dead letters into: the same sink, with the log itself as the source."""
-
-    def __init__(self, sink: DeadLetterSink, log_topic: str) -> None:
-        self._sink, self._topic = sink, log_topic
-
-    async def put(self, partition: int, letters: Sequence[LogLetter]) -> None:
-        """Durable when this returns; the same letter again stands twice, which is harmless. Raises Unavailable."""
-        await self._sink.put(
-            [
-                DeadLetter(
-                    source=self._topic,
-                    origin=Origin(self._topic, partition, letter.offset, letter.timestamp_ms),
-                    reason=letter.reason,
-                    raw=letter.raw,
-                )
-                for letter in letters
-            ]
-        )
-
-
 class DeadLetterBox(Protocol):
     """Where they are read again. Letters that were taken back in are shown no more. Calls may raise Unavailable."""
 

@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 segments_app = typer.Typer(no_args_is_help=True, help="Segment documents in files: check, test, compare, apply.")
 app.add_typer(segments_app, name="segments")
+dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be taken.")
+app.add_typer(dlq_app, name="dlq")
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files or directories.", show_default=False)]
 SegmentPaths = Annotated[
@@ -40,6 +42,16 @@ DataDir = Annotated[
 Partitions = Annotated[
     list[int], typer.Option("--partition", metavar="N", help="Only this one (may be repeated).", show_default=False)
 ]
+SourcesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--sources",
+        metavar="FILE",
+        help="Which topics, and how they are read.  [default: $SEGMENTD_SOURCES_FILE, else the default sources]",
+        show_default=False,
+    ),
+]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Only those whose reason has this in it.")]
 LOCAL = "http://127.0.0.1:8080"
 
 
@@ -86,6 +98,17 @@ def evaluator(host: Host = None, port: OpsPort = None) -> None:
     from service.cli.roles import run_evaluator
 
     run_evaluator(host=host, port=port)
+
+
+@app.command()
+def intake(sources: SourcesFile = None, host: Host = None, port: OpsPort = None) -> None:
+    """Read topics that others own, and write what they say on to the log. Needs KAFKA_BOOTSTRAP_SERVERS.
+
+    Answers /healthz, /readyz and /metrics over HTTP.
+    """
+    from service.cli.intake import run_intake
+
+    run_intake(sources, host=host, port=port)
 
 
 @app.command()
@@ -161,6 +184,36 @@ def replay(
     from service.cli.replay import run_replay
 
     run_replay(events, segments, at=at, transitions=transitions, memberships=memberships, skip_bad=skip_bad)
+
+
+# -- dead letters -----------------------------------------------------------------------------------------------------
+
+
+@dlq_app.command("list")
+def dlq_list(
+    limit: Annotated[int, typer.Option(min=1, help="So many, the newest.")] = 50,
+    reason: Reason = "",
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON each, with the bytes.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show records that could not be taken, newest first: on Kafka's topic, without Kafka in the store."""
+    from service.cli.dlq import run_list
+
+    run_list(limit, reason, data_dir=data_dir, as_json=as_json)
+
+
+@dlq_app.command("replay")
+def dlq_replay(
+    ids: Annotated[list[str], typer.Option("--id", metavar="ID", help="This one; more than once.")] = [],  # noqa: B006
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    reason: Reason = "",
+    sources: SourcesFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Send dead letters through the same check again; what is good now goes to the log. Exit 1 if any is still bad."""
+    from service.cli.dlq import run_replay
+
+    run_replay(ids, reason, everything=everything, sources=sources, data_dir=data_dir)
 
 
 # -- segments in files ------------------------------------------------------------------------------------------------

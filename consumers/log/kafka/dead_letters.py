@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import MessageSizeTooLargeError
 
 from consumers.log.dead_letters import DeadLetter, Origin, parse_origin
-from consumers.log.kafka.connection import Opened, broker_errors
+from consumers.log.kafka.connection import Opened, admin, broker_errors
 from consumers.log.kafka.settings import KafkaSettings
 from consumers.log.kafka.topics import NOT_COMPACTED, WHOLE_RECORDS, Topic, prepare_topic
 from consumers.log.port import Offset
@@ -162,15 +162,18 @@ class _Reading:
         """For each partition that holds anything the oldest offset, and the one after the newest."""
         with broker_errors(self._settings, "reading dead letters"):
             async with asyncio.timeout(_READ_S):
-                if self._topic not in await self._consumer.topics():
-                    return {}
-                numbers = sorted(self._consumer.partitions_for_topic(self._topic) or ())
-                places = [TopicPartition(self._topic, number) for number in numbers]
+                places = [TopicPartition(self._topic, number) for number in await self._partitions()]
                 if not places:
                     return {}
                 begins = await self._consumer.beginning_offsets(places)
                 ends = await self._consumer.end_offsets(places)
         return {at: (begins[at], ends[at]) for at in places if begins[at] < ends[at]}
+
+    async def _partitions(self) -> list[int]:
+        """All topics are asked for: asking for one by name makes it, where brokers are allowed to do that."""
+        async with admin(self._settings, "reading dead letters") as client:
+            found = {each["topic"]: each["partitions"] for each in await client.describe_topics()}
+        return sorted(each["partition"] for each in found.get(self._topic, ()))
 
     async def between(
         self, at: TopicPartition, start: Offset, end: Offset
