@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import typer
 
+from consumers.log.port import START
 from consumers.log.redis_streams import RedisLog
 from consumers.state.rebuild import Filled, Standing, allow, discard, filled, finish, look, restored
 from consumers.state.registry_log import read_entries
