@@ -27,6 +27,10 @@ OPEN_S = 10.0
 _BATCH_BYTES = 512 * 1024  # well below a broker's default `message.max.bytes`
 _MESSAGE_BYTES = 8 * 1024 * 1024  # of a topic made here: a transition with a very long `why` still goes through
 _RETRY_MS = 50
+_MISMATCH = (
+    "It must have as many as the log, for a transition is published to its customer's partition: name another topic"
+    " (SEGMENTD_TRANSITIONS_TOPIC), or delete this one if nobody reads it, and make it with:"
+)
 
 
 class KafkaOutlet:
@@ -62,7 +66,7 @@ class KafkaOutlet:
     async def prepare(self, partitions: int) -> None:
         """Make the topic with as many partitions as the log has, or check it. Raises TopicWrong, Unavailable."""
         config = {"cleanup.policy": "delete", "max.message.bytes": str(_MESSAGE_BYTES)}
-        await prepare_topic(self._settings, Topic(self._topic, partitions, config, [NOT_COMPACTED]))
+        await prepare_topic(self._settings, Topic(self._topic, partitions, config, [NOT_COMPACTED], _MISMATCH))
 
     async def open(self) -> None:
         self._usable = False

@@ -42,12 +42,16 @@ class Requirement(NamedTuple):
 
 
 class Topic(NamedTuple):
-    """How a topic is to be. `partitions` None: any number, and PARTITIONS when it is made."""
+    """How a topic is to be. `partitions` None: any number, and PARTITIONS when it is made.
+
+    `mismatch`: what to do about another number, before the command that makes the topic; "": as for the log itself.
+    """
 
     name: str
     partitions: int | None
     config: Mapping[str, str]
     required: Sequence[Requirement] = ()
+    mismatch: str = ""
 
 
 WHOLE_RECORDS = Requirement("max.message.bytes", lambda value: int(value) >= RECORD_BYTES_MAX, str(_MESSAGE_BYTES))
@@ -161,10 +165,13 @@ def other_config(settings: KafkaSettings, topic: Topic, config: Mapping[str, str
 
 def other_number(settings: KafkaSettings, topic: Topic, found: int) -> str:
     """That the topic has `found` partitions, and what can be done."""
+    mismatch = topic.mismatch or (
+        f"A customer's partition follows from the number, so it never changes: set the number to {found} if nothing has"
+        " been read yet, or make another topic, and name that:"
+    )
     return (
-        f"the topic {topic.name} has {found} partitions, not {topic.partitions}. A customer's partition follows from"
-        f" the number, so it never changes: set the number to {found} if nothing has been read yet, or make another"
-        f" topic, and name that:\n    {_create_command(settings, topic)}"
+        f"the topic {topic.name} has {found} partitions, not {topic.partitions}. {mismatch}\n"
+        f"    {_create_command(settings, topic)}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
@@ -17,32 +17,13 @@ from consumers.relay.kafka import KafkaOutlet
 from consumers.relay.port import Fenced, Place, digest_of
 from rules.errors import Unavailable
 from tests.consumers.relay.kafka_worlds import KafkaWorld, kafka_world, outgoing, values_of
-
-
-class Crashed(BaseException):
-    """The process ends here."""
+from tests.consumers.relay.worlds import Crashed
 
 
 @pytest.fixture
 async def world(kafka: str) -> AsyncIterator[KafkaWorld]:
     async with kafka_world(kafka) as world:
         yield world
-
-
-@pytest.fixture
-def crash() -> Iterator[Callable[[str], None]]:
-    """`crash(place)`: whoever reaches it next raises Crashed."""
-
-    def at(name: str) -> None:
-        def hook(place: str) -> None:
-            if place == name:
-                set_hook(None)
-                raise Crashed(place)
-
-        set_hook(hook)
-
-    yield at
-    set_hook(None)
 
 
 async def test_a_transition_goes_out_with_its_key_value_and_headers(world: KafkaWorld) -> None:
@@ -206,12 +187,12 @@ async def test_a_broker_that_does_not_answer_is_unavailable_in_bounded_time(monk
         await nobody.close()
 
 
-async def test_a_topic_with_another_number_of_partitions_is_refused_with_the_command(
-    world: KafkaWorld, kafka: str
-) -> None:
+async def test_a_topic_with_another_number_of_partitions_is_refused_with_the_command(world: KafkaWorld) -> None:
     outlet = world.outlet()
     await outlet.prepare(2)  # as it is
-    with pytest.raises(TopicWrong, match=r"(?s)has 2 partitions.*kafka-topics.sh"):
+    with pytest.raises(
+        TopicWrong, match=r"(?s)has 2 partitions, not 3. It must have as many as the log.*kafka-topics.sh"
+    ):
         await outlet.prepare(3)
 
 
