@@ -31,7 +31,12 @@ class Settings(BaseSettings):
     """Where the embedded Valkey keeps its append-only file. Used only without `REDIS_URL`."""
 
     redis_url: SecretStr | None = Field(default=None, validation_alias=AliasChoices("REDIS_URL", "redis_url"))
-    """Redis >= 7.2 or Valkey >= 8 (`redis://`, `rediss://`). May hold a password, so never shown. None: embedded."""
+    """Redis >= 7.2 or Valkey >= 8: one server, Sentinel or Cluster (`consumers/state/store_url.py` has the forms).
+    May hold a password, so never shown. None: embedded."""
+
+    redis_replicas_ack: int = Field(default=0, ge=0, le=10)
+    """Replicas that must have a write on their disks before it is acknowledged, besides the server itself. With 0 a
+    fail-over may roll the store back by its last writes; with Kafka that is repaired by reading the log again."""
 
     kafka_bootstrap_servers: str | None = Field(
         default=None, validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVERS", "kafka_bootstrap_servers")

@@ -13,6 +13,7 @@ from consumers.log.kafka.log import KafkaLog
 from consumers.log.kafka.settings import KafkaSettings
 from consumers.log.port import Log
 from consumers.log.redis_streams import RedisLog
+from consumers.state.checks import check_store
 from consumers.state.feed import Feed
 from consumers.state.keys import PARTITIONS
 from consumers.state.reads import Reads
@@ -135,10 +136,12 @@ async def _open(
     settings: Settings, url: str, embedded: Embedded | None, brokers: KafkaSettings | None, evaluate: bool
 ) -> Services:
     try:
-        store = Store.connect(url)
+        store = Store.connect(url, replicas_ack=settings.redis_replicas_ack)
     except ValueError as error:
         raise NotConfigurable(f"REDIS_URL: {error}") from error
     try:
+        if embedded is None:
+            await _check_store(store, log_in_store=brokers is None)
         log = await _open_log(settings, store, brokers)
         try:
             return _services(settings, store, log, embedded, brokers, evaluate)
@@ -149,6 +152,16 @@ async def _open(
     except BaseException:
         await store.close()
         raise
+
+
+async def _check_store(store: Store, *, log_in_store: bool) -> None:
+    """Raises Unavailable, and NotConfigurable for a server that would lose or forget what it is given."""
+    found = await check_store(store, log_in_store=log_in_store)
+    for warning in found.warnings:
+        _log.warning("the store could be better", why=warning)
+    if found.refusals:
+        raise NotConfigurable("\n  ".join(["the store is not fit for use:", *found.refusals]))
+    store.forgets = found.forgets
 
 
 async def _open_log(settings: Settings, store: Store, brokers: KafkaSettings | None) -> Log:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from redis.exceptions import NoPermissionError, ResponseError
 
-from consumers.state.commit import apply, take_over
-from consumers.state.keys import PartitionKeys
+from consumers.state.checks import check_store
+from consumers.state.commit import Meta, apply, show, take_over
+from consumers.state.keys import SHOWN_CHANNEL, PartitionKeys
 from consumers.state.store import Run, Script, Store
 from consumers.state.store_node import pack
 from rules.errors import Unavailable
@@ -267,9 +268,16 @@ async def test_arguments_arrive_as_they_are(alone: Store, argument: str | bytes 
 
 
 async def test_a_user_of_the_access_list(process: Process, alone: Store) -> None:
-    await alone.call("ACL", "SETUSER", "app", "on", ">p@ss/word", "~sg:*", "+@all", "-flushall")
+    """(With what docs/operations.md says that such a user needs.)"""
+    rules = ["~sg:*", "&sg:*", "+@all", "-@dangerous", "+info"]
+    await alone.call("ACL", "SETUSER", "app", "on", ">p@ss/word", *rules)
     store = Store.connect(f"redis://app:p%40ss%2Fword@127.0.0.1:{process.port}")
-    await store.call("SET", "sg:a", "1")
+    await take_over(store, KEYS, "me", 10_000, force=False)
+    await apply(store, KEYS, make())
+    await show(store, KEYS, 0, Meta(epoch=1, commit=1))
+    async with store.subscription() as subscription:
+        await subscription.subscribe(SHOWN_CHANNEL)
+    assert (await check_store(store, log_in_store=True)).refusals == []
     with pytest.raises(NoPermissionError):
         await store.call("SET", "other", "1")
     await store.close()
