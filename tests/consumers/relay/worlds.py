@@ -19,7 +19,7 @@ from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
 from tests.consumers.relay.memory_outlet import MemoryOutlet, MemoryTopic
 
-SECONDS = 20.0
+SECONDS = 30.0
 QUICK = Settings(gather_ms=1)
 
 
