@@ -72,7 +72,7 @@ class Store:
 
     async def calls(self, commands: Sequence[Command]) -> list[Any]:
         """Several commands in one round trip (to each server concerned), not atomic; the first error is raised."""
-        return self._checked(await self._send(commands, durably=False))
+        return self._checked(await self._deliver(commands, durably=False))
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """A script, atomically."""
@@ -88,7 +88,7 @@ class Store:
 
     async def call_each(self, commands: Sequence[Command]) -> list[Any]:
         """Commands of several askers in one round trip: each one's answer, or the error that it alone raises."""
-        return [self._told(answer) for answer in await self._send(commands, durably=False)]
+        return [self._told(answer) for answer in await self._deliver(commands, durably=False)]
 
     async def run_each(self, runs: Sequence[Run]) -> list[Any]:
         """The same for scripts."""
@@ -146,16 +146,16 @@ class Store:
 
     async def _run(self, runs: Sequence[Run], durably: bool) -> list[Any]:
         """By their hashes; in full those that the server doesn't know (it then does)."""
-        answers = await self._send([_command(run, "EVALSHA", run.script.sha) for run in runs], durably)
+        answers = await self._deliver([_command(run, "EVALSHA", run.script.sha) for run in runs], durably)
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
             again = [_command(runs[at], "EVAL", runs[at].script.source) for at in unknown]
-            for at, answer in zip(unknown, await self._send(again, durably), strict=True):
+            for at, answer in zip(unknown, await self._deliver(again, durably), strict=True):
                 answers[at] = answer
         return answers
 
-    async def _send(self, commands: Sequence[Command], durably: bool) -> list[Any]:
-        """Every command's answer, or the error that the server answered."""
+    async def _deliver(self, commands: Sequence[Command], durably: bool) -> list[Any]:
+        """Every command's answer, or the error that it alone met. Raises Unavailable when none could be delivered."""
         if not commands:
             return []
         routes = await self._ready()
@@ -164,35 +164,46 @@ class Store:
         return await self._exchange(routes, await routes.node(None), commands, durably)
 
     async def _scatter(self, routes: Cluster, commands: Sequence[Command], durably: bool) -> list[Any]:
-        """Each command to the node that has its slot; those of a node in one round trip, in their order."""
-        answers: list[Any] = [None] * len(commands)
+        """Each command to the node that has its slot; those of a node in one round trip, in their order. A node that is
+        away concerns its own commands only."""
+        answers: list[Any] = [Unavailable("slots of the cluster keep moving")] * len(commands)
         slots = [slot_of_command(command) for command in commands]
+        redirected: dict[int, tuple[AskError, Node]] = {}
 
         async def fill(node: Node, mine: Sequence[int], asking: bool = False) -> None:
-            some = await self._exchange(routes, node, [commands[at] for at in mine], durably, asking)
+            try:
+                some = await self._exchange(routes, node, [commands[at] for at in mine], durably, asking)
+            except Unavailable as error:
+                some = [error] * len(mine)
             for at, answer in zip(mine, some, strict=True):
-                answers[at] = (answer, node) if isinstance(answer, AskError) else answer
+                if isinstance(answer, AskError):
+                    redirected[at] = answer, node
+                else:
+                    answers[at] = answer
 
-        left = list(range(len(commands)))
+        left: Iterable[int] = range(len(commands))
         for _ in range(_REDIRECTS_MAX):
-            groups = _grouped([(await routes.node(slots[at]), at) for at in left])
+            groups: dict[Node, list[int]] = {}
+            for at in left:
+                try:
+                    groups.setdefault(await routes.node(slots[at]), []).append(at)
+                except Unavailable as error:
+                    answers[at] = error
             await _all([fill(node, mine) for node, mine in groups.items()])
-            asks = _grouped(
-                [
-                    (routes.at(routes.place(error.host, error.port, told_by)), at)
-                    for at, error, told_by in _redirected(answers, left)
-                    if not isinstance(error, MovedError)
-                ]
-            )
+            asks: dict[Node, list[int]] = {}
+            for at, (answer, told_by) in list(redirected.items()):
+                if not isinstance(answer, MovedError):
+                    asks.setdefault(routes.at(routes.place(answer.host, answer.port, told_by)), []).append(at)
+                    del redirected[at]
             await _all([fill(node, mine, asking=True) for node, mine in asks.items()])
-            redirected = _redirected(answers, left)
-            for _, error, told_by in redirected:
-                if isinstance(error, MovedError):
-                    routes.moved(error, told_by)
-            left = [at for at, _, _ in redirected]
+            for answer, told_by in redirected.values():
+                if isinstance(answer, MovedError):
+                    routes.moved(answer, told_by)
+            left = sorted(redirected)
+            redirected.clear()
             if not left:
-                return answers
-        raise Unavailable("slots of the cluster keep moving")
+                break
+        return answers
 
     async def _exchange(
         self, routes: Routes, node: Node, commands: Sequence[Command], durably: bool, asking: bool = False
@@ -228,18 +239,6 @@ class Store:
 
 def _command(run: Run, name: str, script: Argument) -> Command:
     return (name, script, len(run.keys), *run.keys, *run.args)
-
-
-def _grouped(pairs: Iterable[tuple[Node, int]]) -> dict[Node, list[int]]:
-    groups: dict[Node, list[int]] = {}
-    for node, at in pairs:
-        groups.setdefault(node, []).append(at)
-    return groups
-
-
-def _redirected(answers: Sequence[Any], among: Iterable[int]) -> list[tuple[int, AskError, Node]]:
-    """Which of the answers say that the key is elsewhere, and who said so."""
-    return [(at, *answers[at]) for at in among if isinstance(answers[at], tuple)]
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:

@@ -270,6 +270,11 @@ async def test_a_node_that_dies_keeps_its_partitions_waiting_and_no_others(nodes
         for each in alive:  # until the others notice, and then the cluster says CLUSTERDOWN: that is its setting
             await apply(store, each.keys, each._next())
         await until("they wait", lambda: _all_wait(lost))
+        for every in (store.run_each_durably, store.run_each):
+            answers = await every([Run(COUNT, [each.keys.meta + ":count"], []) for each in owners])
+            assert [isinstance(answer, Unavailable) for answer in answers] == [each in lost for each in owners]
+        answers = await store.call_each([("HGET", each.keys.meta, "commit") for each in owners])
+        assert [isinstance(answer, Unavailable) for answer in answers] == [each in lost for each in owners]
     finally:
         await dead.start()
     await asyncio.gather(*waiting)
