@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import msgspec
@@ -63,9 +64,10 @@ class Reading:
                 while begin < stop_at:  # control markers and aborted records may follow the newest one
                     start = max(begin, stop_at - offsets)
                     place = None
-                    async for records in self._scan(consumer, at, start, stop_at):
-                        for record in records:
-                            place = _place(record) or place
+                    async with contextlib.aclosing(self._scan(consumer, at, start, stop_at)) as found:
+                        async for records in found:
+                            for record in records:
+                                place = _place(record) or place
                     if place is not None:
                         return place
                     stop_at, offsets = start, offsets * 4
@@ -133,14 +135,14 @@ class Reading:
         async with self._one:
             consumer = await self._committed.get(READ_S)
             with broker_errors(self._settings, self._doing):
-                async for records in self._scan(consumer, at, offset, offset + 1):
-                    for record in records:
-                        return bytes(record.value)
+                async with contextlib.aclosing(self._scan(consumer, at, offset, offset + 1)) as found:
+                    async for records in found:  # closed before the next scan takes the consumer
+                        return bytes(records[0].value)
         raise unavailable(self._settings, self._doing, f"offset {offset} of partition {partition} is not kept any more")
 
     async def _scan(
         self, consumer: AIOKafkaConsumer, at: TopicPartition, start: Offset, stop_at: Offset
-    ) -> AsyncIterator[Sequence[Any]]:
+    ) -> AsyncGenerator[Sequence[Any], None]:
         """Committed records from `start` to before `stop_at`, which must be below the last stable offset."""
         consumer.assign([at])
         consumer.seek(at, start)

@@ -148,6 +148,8 @@ async def test_all_beyond_a_commit_is_found_however_far_back_that_is(
     assert one.place == outgoing(200).place
     assert one.digest == digest_of(outgoing(200).value)
     assert await outlet.value(0, one.offset) == outgoing(200).value
+    for number in range(201, 206):  # one right after the other
+        assert await outlet.value(0, found[f"vip:customer-{number}:1"].offset) == outgoing(number).value
     assert len(await outlet.published(0, after_commit=0)) == 300
     assert await outlet.published(0, after_commit=300) == {}
 
