@@ -17,7 +17,7 @@ from consumers.log.kafka.topics import NOT_COMPACTED, Topic, prepare_topic
 from consumers.log.port import Offset
 from consumers.relay.headers import encode
 from consumers.relay.kafka_reading import Reading
-from consumers.relay.port import Fenced, Outgoing, Place, Published
+from consumers.relay.port import Fenced, Outgoing, Published
 from rules.errors import Unavailable
 
 TRANSITIONS_TOPIC = "segment.transitions"
@@ -111,7 +111,7 @@ class KafkaOutlet:
         finally:
             await stop(producer)
 
-    async def tail(self, partition: int) -> Place | None:
+    async def tail(self, partition: int) -> Published | None:
         return await self._reading.tail(partition)
 
     async def published(self, partition: int, after_commit: int) -> dict[str, Published]:

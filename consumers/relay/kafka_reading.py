@@ -53,8 +53,8 @@ class Reading:
             fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
 
-    async def tail(self, partition: int) -> Place | None:
-        """The newest committed record's place. Unavailable while a transaction is open at the end."""
+    async def tail(self, partition: int) -> Published | None:
+        """The newest committed record. Unavailable while a transaction is open at the end."""
         at = TopicPartition(self._topic, partition)
         async with self._one:
             consumer = await self._committed.get(READ_S)
@@ -63,13 +63,13 @@ class Reading:
                 offsets = _TAIL_OFFSETS
                 while begin < stop_at:  # control markers and aborted records may follow the newest one
                     start = max(begin, stop_at - offsets)
-                    place = None
+                    newest = None
                     async with contextlib.aclosing(self._scan(consumer, at, start, stop_at)) as found:
                         async for records in found:
                             for record in records:
-                                place = _place(record) or place
-                    if place is not None:
-                        return place
+                                newest = record if _place(record) is not None else newest
+                    if newest is not None:
+                        return Published(newest.offset, digest_of(newest.value), decode(newest.headers))
                     stop_at, offsets = start, offsets * 4
         return None
 

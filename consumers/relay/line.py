@@ -70,6 +70,7 @@ class Line:
         self.keys = PartitionKeys(partition)
         self.holder = holder
         self.known, self.known_position, self.numbered = meta.commit, meta.position, meta.numbered
+        self.tried: Place | None = None  # the last place of a transaction whose outcome may not be known
         self.lost: Collection[str] = frozenset()
         self.skips = 0
         self.noted: Place | None = None  # what the store's note says
@@ -94,6 +95,10 @@ class Line:
     def backlog(self) -> int:
         """Committed and not published."""
         return self.numbered - self.done
+
+    def may_end_at(self, tail: Place) -> bool:
+        """Whether the topic may end there if nobody but us has published since `place`."""
+        return tail.number <= self.place.number or tail == self.tried
 
     @property
     def oldest_needed(self) -> int:

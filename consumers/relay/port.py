@@ -74,8 +74,8 @@ class Outlet(Protocol):
         """End the transaction that the holder of this transactional id has open; its next publish raises Fenced."""
         ...
 
-    async def tail(self, partition: int) -> Place | None:
-        """The place of the newest published transition; None when the partition holds none (any more).
+    async def tail(self, partition: int) -> Published | None:
+        """The newest published transition; None when the partition holds none (any more).
 
         Unavailable while anybody has a transaction open at the partition's end: what is the newest is not decided then.
         """

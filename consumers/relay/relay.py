@@ -22,6 +22,7 @@ from consumers.relay.metrics import Metrics, NullMetrics
 from consumers.relay.port import Fenced, Outlet
 from consumers.relay.settings import Settings
 from consumers.relay.takeover import Recovery, fence_others, place_line, resume
+from consumers.relay.waiting import heed_cancellation, set_or_time
 from consumers.state.commit import Meta, Reload
 from consumers.state.relaying import Holder, end_recovery, holds, leave, note_relayed, read_outbox
 from consumers.state.store import Store
@@ -133,7 +134,7 @@ class Relay:
             raise Reload("the relay does not hold the partition")
         if line.backlog:
             raise Unavailable(f"partition {partition}: the relay is not past what was lost")
-        await end_recovery(self._store, line.keys, line.holder, write_note(line.place, 0))
+        await end_recovery(self._store, line.keys, line.holder, write_note(line.place, 0), line.known)
         line.lost, line.skips, line.noted = frozenset(), 0, line.place
 
     def take_lost(self) -> list[int]:
@@ -151,7 +152,9 @@ class Relay:
         try:
             for line in lines:
                 with contextlib.suppress(Reload):  # not ours any more: whoever has it has fenced us
-                    await leave(self._store, line.keys, line.holder, write_note(line.place, line.skips))
+                    await leave(
+                        self._store, line.keys, line.holder, write_note(line.place, line.skips), line.place.commit
+                    )
                 self.drop([line.partition])
         except Unavailable:
             return False
@@ -168,7 +171,7 @@ class Relay:
                 if left <= 0:
                     return False
                 self._moved.clear()
-                await _set_or_time(self._moved, left)
+                await set_or_time(self._moved, left)
             return True
         finally:
             self._flushing -= 1
@@ -214,7 +217,7 @@ class Relay:
             self._ended.set()
 
     async def _round(self) -> None:
-        _heed_cancellation()
+        heed_cancellation()
         await self._wait()
         async with self._turn:
             if self._broken:
@@ -230,10 +233,11 @@ class Relay:
             self._wake.clear()
             noting = any(line.place != line.noted for line in self._lines.values())
             idle_s = self.settings.note_idle_ms / 1000 if noting else None
-            await _set_or_time(self._wake, idle_s)
+            await set_or_time(self._wake, idle_s)
         full = sum(line.held for line in self._lines.values()) >= self.settings.transaction_transitions_max
-        left_s = self.settings.gather_ms / 1000 - (self._clock.monotonic() - self._ended_at)
-        if left_s > 0 and not full and not self._flushing:
+        gap_ms = self.settings.gap_ms if full or self._flushing else self.settings.gather_ms
+        left_s = gap_ms / 1000 - (self._clock.monotonic() - self._ended_at)
+        if left_s > 0:
             await self._pause(left_s)
 
     @property
@@ -244,7 +248,7 @@ class Relay:
         """Nobody waits longer than need be who flushes or closes."""
         if not self._stopping:
             self._hurry.clear()
-            await _set_or_time(self._hurry, seconds)
+            await set_or_time(self._hurry, seconds)
 
     async def _read(self, line: Line) -> None:
         """What of a line is not in memory, from the outbox."""
@@ -281,6 +285,8 @@ class Relay:
         if batches:
             reach("relay.begin")
             self._broken = True  # until we know what came of it, also when this task is cancelled
+            for line, cut in cuts:
+                line.tried = cut.outgoing[-1].place if cut.outgoing else None
             await self._outlet.publish(batches)
             self._broken = False
             reach("relay.committed")
@@ -303,11 +309,11 @@ class Relay:
                 self._lose(line)
                 continue
             tail = await self._outlet.tail(line.partition)
-            if tail is not None and tail.commit > line.known:
-                self._lose(line)  # the store was rolled back, or somebody else publishes: it is taken over anew
+            if tail is not None and not line.may_end_at(tail.place):
+                self._lose(line)  # somebody else has published, and the store knows nothing of it: it is taken anew
                 continue
             before = line.place
-            await place_line(self._store, line, tail, before)
+            await place_line(self._store, line, tail.place if tail is not None else None, before)
             if line.place.number > before.number:
                 line.skips = 0  # what retention dropped comes before anything new
         self._broken = False
@@ -342,7 +348,7 @@ class Relay:
             place, note = line.place, write_note(line.place, line.skips)
             line.noted_at = now
             try:
-                await note_relayed(self._store, line.keys, line.holder, note)
+                await note_relayed(self._store, line.keys, line.holder, note, place.commit)
                 line.noted = place
             except Reload:
                 self._lose(line)
@@ -350,20 +356,3 @@ class Relay:
     def _report(self) -> None:
         for line in self._lines.values():
             self._metrics.relay_lag(line.partition, line.backlog)
-
-
-async def _set_or_time(event: asyncio.Event, seconds: float | None) -> None:
-    """Until the event is set, which time does in the end. (Python 3.11's `wait_for` may swallow a cancellation.)"""
-    alarm = None if seconds is None else asyncio.get_running_loop().call_later(seconds, event.set)
-    try:
-        await event.wait()
-    finally:
-        if alarm is not None:
-            alarm.cancel()
-
-
-def _heed_cancellation() -> None:
-    """The `wait_for` of Python 3.11, which redis-py uses, swallows a cancellation that comes as it ends."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

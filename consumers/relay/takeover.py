@@ -12,10 +12,10 @@ from consumers.failpoints import reach
 from consumers.log.port import START, Offset
 from consumers.relay.headers import read_note, write_note
 from consumers.relay.line import Line
-from consumers.relay.port import Outlet, Place, Published
+from consumers.relay.port import Outlet, Place, Published, digest_of
 from consumers.state.commit import Meta
 from consumers.state.keys import PartitionKeys
-from consumers.state.relaying import Holder, numbered_at, roll_back, settle_relays
+from consumers.state.relaying import Holder, numbered_at, read_transition, roll_back, settle_relays
 from consumers.state.store import Store
 from rules.errors import SegmentdError
 
@@ -47,17 +47,21 @@ async def fence_others(outlet: Outlet, store: Store, partition: int, meta: Meta,
 
 
 async def resume(
-    outlet: Outlet, store: Store, partition: int, meta: Meta, holder: Holder, tail: Place | None
+    outlet: Outlet, store: Store, partition: int, meta: Meta, holder: Holder, newest: Published | None
 ) -> tuple[Line, Recovery | None]:
     """(T4) What is to be published after the tail. Raises StoreEmptied, Reload, Unavailable."""
     noted, skips = read_note(meta.relayed)
     ids: dict[str, Published] = {}
-    if tail is not None and tail.commit > meta.commit:
+    tail = newest.place if newest is not None else None
+    if newest is not None and tail is not None and not await _knows(store, partition, meta, noted, newest):
         _check_emptied(partition, meta, tail)
-        again_from = min(meta.lost_from, meta.commit) if meta.lost_to else meta.commit
-        ids = await outlet.published(partition, again_from)
-        skips = max(skips, await _dropped(store, partition, meta, noted, ids))
-        noted = tail
+        parted = min(noted.commit, meta.commit) if tail.commit <= meta.commit else meta.commit
+        ids = await outlet.published(partition, min(meta.lost_from, parted) if meta.lost_to else parted)
+        if tail.commit > meta.commit:
+            skips = max(skips, await _dropped(store, partition, meta, noted, ids))
+            noted = tail
+        else:  # the store went on by itself: what its outbox says since is published but for what the topic has
+            noted = noted._replace(number=tail.number)
         _log.error(
             "the store has lost what the topic holds: the log is read again, and what comes again is left out",
             partition=partition,
@@ -66,8 +70,8 @@ async def resume(
             transitions=len(ids),
             dropped=skips,
         )
-        note = write_note(tail, skips)
-        meta = await roll_back(store, PartitionKeys(partition), holder, meta, tail.commit, tail.position, note)
+        note, lost_to = write_note(noted, skips), max(tail.commit, meta.commit)
+        meta = await roll_back(store, PartitionKeys(partition), holder, meta, parted, lost_to, tail.position, note)
     elif meta.lost_to:
         ids = await outlet.published(partition, meta.lost_from)
     line = Line(partition, holder, meta)
@@ -98,7 +102,21 @@ def _resume_place(partition: int, tail: Place | None, noted: Place) -> Place:
             noted_number=noted.number,
         )
         return tail
-    return max(tail, noted) if noted.number == tail.number else tail
+    return noted if noted.number == tail.number else tail
+
+
+async def _knows(store: Store, partition: int, meta: Meta, noted: Place, newest: Published) -> bool:
+    """Whether the topic's newest transition is of the store's own past, and not of one that it has lost.
+
+    A number alone does not tell: a store that was rolled back while its owner slept goes on to the same numbers.
+    """
+    tail = newest.place
+    if tail.commit > meta.commit:
+        return False
+    if noted.number >= tail.number or tail.commit <= meta.lost_to:
+        return True
+    said = await read_transition(store, PartitionKeys(partition), tail.commit, tail.nth)
+    return said is not None and digest_of(said) == newest.digest
 
 
 def _check_emptied(partition: int, meta: Meta, tail: Place) -> None:
