@@ -115,7 +115,7 @@ class Partition:
         """Keep so many transitions for subscribers to resume from, and all that is not published yet."""
         numbered = self._owned.meta.numbered
         backlog = self._relay.backlog(self.number) if self._relay is not None else 0
-        await self._owned.trim_feed(numbered - max(transitions_max, backlog) + 1)
+        await self._owned.trim_feed(numbered - max(transitions_max, backlog + 1) + 1)
 
     async def release(self) -> None:
         await self._owned.release()

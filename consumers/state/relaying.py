@@ -47,9 +47,17 @@ async def settle_relays(store: Store, keys: PartitionKeys, holder: Holder) -> No
 
 
 async def roll_back(
-    store: Store, keys: PartitionKeys, holder: Holder, meta: Meta, lost_to: int, lost_position: Offset, note: str
+    store: Store,
+    keys: PartitionKeys,
+    holder: Holder,
+    meta: Meta,
+    lost_from: int,
+    lost_to: int,
+    lost_position: Offset,
+    note: str,
 ) -> Meta:
-    """(T4) The topic holds commits up to `lost_to`, which the store has lost: number on above them. Raises Reload.
+    """(T4) Of its commits above `lost_from` up to `lost_to` the topic holds what the store does not know: number on
+    above them. Raises Reload.
 
     `meta` as the store has it; answers it as changed. A second roll-back widens the stretch that comes again.
     """
@@ -57,7 +65,7 @@ async def roll_back(
     changed = msgspec.structs.replace(
         meta,
         commit=lost_to,
-        lost_from=min(meta.lost_from, meta.commit) if again else meta.commit,
+        lost_from=min(meta.lost_from, lost_from) if again else lost_from,
         lost_to=lost_to,
         lost_position=max(meta.lost_position, lost_position) if again else lost_position,
         relayed=note,
@@ -68,8 +76,11 @@ async def roll_back(
     return changed
 
 
-async def end_recovery(store: Store, keys: PartitionKeys, holder: Holder, note: str) -> None:
-    """All that was lost has come again or was adopted, and the relay is past it. Raises Reload."""
+async def end_recovery(store: Store, keys: PartitionKeys, holder: Holder, note: str, commit: int) -> None:
+    """All that was lost has come again or was adopted, and the relay is past it, up to the newest commit.
+
+    Raises Reload, also when the store was rolled back again meanwhile (it is at another commit).
+    """
     none = Meta()
     fields: dict[str, Argument] = {
         "relayed": note,
@@ -77,17 +88,19 @@ async def end_recovery(store: Store, keys: PartitionKeys, holder: Holder, note: 
         "lost_to": none.lost_to,
         "lost_position": none.lost_position,
     }
-    await _amend(store, keys, holder, fields)
+    await _amend(store, keys, holder, fields, commit=commit)
 
 
-async def note_relayed(store: Store, keys: PartitionKeys, holder: Holder, note: str) -> None:
-    """How far the topic is: for the day when it has been emptied. Raises Reload."""
-    await _amend(store, keys, holder, {"relayed": note})
+async def note_relayed(store: Store, keys: PartitionKeys, holder: Holder, note: str, commit: int) -> None:
+    """How far the topic is, which is within `commit`: for the day when it has been emptied. Raises Reload, also when
+    the store has lost that commit."""
+    await _amend(store, keys, holder, {"relayed": note}, commit=f">{commit}")
 
 
-async def leave(store: Store, keys: PartitionKeys, holder: Holder, note: str) -> None:
-    """All is published and nothing more will be: the next owner need not fence us. Raises Reload."""
-    await _amend(store, keys, holder, {"relayed": note, "relays": ""})
+async def leave(store: Store, keys: PartitionKeys, holder: Holder, note: str, commit: int) -> None:
+    """All is published and nothing more will be: the next owner need not fence us. Raises Reload, also when the store
+    has lost that commit."""
+    await _amend(store, keys, holder, {"relayed": note, "relays": ""}, commit=f">{commit}")
 
 
 async def holds(store: Store, keys: PartitionKeys, holder: Holder) -> bool:
@@ -112,6 +125,15 @@ async def read_outbox(
     )
     found = [(int(key[: key.index(b"-")]), _DECODER.decode(fields[1])) for key, fields in entries]
     return Chunk(found, _is_holder(owner, holder))
+
+
+async def read_transition(store: Store, keys: PartitionKeys, commit: int, nth: int) -> bytes | None:
+    """One transition of the outbox; None where it is not (any more)."""
+    entries = await store.call("XRANGE", keys.out, f"{commit}-0", f"{commit}-0")
+    if not entries:
+        return None
+    transitions = _DECODER.decode(entries[0][1][1]).transitions
+    return transitions[nth] if nth < len(transitions) else None
 
 
 async def numbered_at(store: Store, keys: PartitionKeys, commit: int, nth: int, numbered: int) -> int:

@@ -16,7 +16,7 @@ import orjson
 
 from consumers.failpoints import reach
 from consumers.log.port import Offset
-from consumers.relay.port import Fenced, Outgoing, Place, Published, digest_of
+from consumers.relay.port import Fenced, Outgoing, Published, digest_of
 from rules.errors import Unavailable
 
 Fault = Callable[[str, str], Awaitable[None]]
@@ -162,13 +162,16 @@ class MemoryOutlet:
         self._topic.initialise(name)
         await self._fault("fence.after")
 
-    async def tail(self, partition: int) -> Place | None:
+    async def tail(self, partition: int) -> Published | None:
         await self._fault("tail.before")
         if self._topic.is_open(partition):
             raise Unavailable(f"a transaction is open at the end of partition {partition}")
         newest = self._topic.committed(partition)[-1:]
         await self._fault("tail.after")
-        return _outgoing(newest[0]).place if newest else None
+        if not newest:
+            return None
+        outgoing = _outgoing(newest[0])
+        return Published(newest[0].offset, digest_of(outgoing.value), outgoing.place)
 
     async def published(self, partition: int, after_commit: int) -> dict[str, Published]:
         await self._fault("published.before")

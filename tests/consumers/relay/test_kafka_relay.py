@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from consumers.log.port import Offset
-from consumers.relay.port import Outgoing, Outlet, Place, Published, digest_of
+from consumers.relay.port import Outgoing, Outlet, Published, digest_of
 from consumers.relay.settings import Settings
 from consumers.state.store import Store
 from rules.errors import Unavailable
@@ -120,7 +120,7 @@ class Uncertain:
     async def fence(self, name: str) -> None:
         await self.inner.fence(name)
 
-    async def tail(self, partition: int) -> Place | None:
+    async def tail(self, partition: int) -> Published | None:
         return await self.inner.tail(partition)
 
     async def published(self, partition: int, after_commit: int) -> dict[str, Published]:
