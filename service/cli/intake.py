@@ -9,6 +9,7 @@ from pathlib import Path
 
 from consumers.intake.intake import Intake
 from consumers.intake.kafka import KafkaReader
+from consumers.intake.kafka_share import MemberSettings
 from consumers.intake.settings import IntakeSettings
 from consumers.intake.sources import Source, by_group
 from consumers.log.kafka.dead_letters import KafkaDeadLetters
@@ -48,6 +49,16 @@ async def _intake(process: IntakeProcess, signals: Signals) -> bool:
     return await serve_ops(process, signals, process.work)
 
 
+def member_settings(settings: Settings) -> MemberSettings:
+    """A rebalance waits for the batch in hand, but less long than the session, or the group goes on without us."""
+    session_s = settings.session_timeout_seconds
+    return MemberSettings(
+        session_ms=round(session_s * 1000),
+        heartbeat_ms=round(min(session_s / 6, 3.0) * 1000),
+        in_hand_s=session_s * 0.8,
+    )
+
+
 @dataclass
 class IntakeProcess:
     """What its operators are answered from, and its work."""
@@ -74,7 +85,7 @@ class IntakeProcess:
         say(f"segmentd intake runs with {len(self.sources)} sources; /readyz, /metrics at {url}")
         try:
             if await self._prepared(log):
-                reader = KafkaReader(self.brokers, by_group(self.sources))
+                reader = KafkaReader(self.brokers, by_group(self.sources), member_settings(self.settings))
                 bounds = IntakeSettings(event_age_ms_max=self.settings.event_age_ms_max)
                 self.intake = Intake(self.sources, reader, log, letters, settings=bounds, metrics=self.metrics.intake)
                 await self._run(self.intake)

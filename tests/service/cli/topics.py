@@ -17,6 +17,8 @@ async def held(kafka: str, topic: str) -> list[ConsumerRecord[bytes | None, byte
         numbers = sorted(each["partition"] for each in known.get(topic, ()))
     finally:
         await admin.close()
+    if not numbers:
+        return []
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     found: list[ConsumerRecord[bytes | None, bytes | None]] = []
