@@ -1,1 +1,1 @@
-"""The evaluator, the relay and the intake, unchanged, over a simulated log, store, topic and clock: one seed, one run."""
+"""The evaluator, the relay and the intake, unchanged, over simulated servers and clocks: one seed, one run."""

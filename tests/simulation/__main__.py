@@ -49,7 +49,8 @@ def command(seed: int) -> str:
 def _summary(reports: list[Report], faults: Counter[str], seconds: float) -> None:
     transitions, commits = sum(each.transitions for each in reports), sum(each.commits for each in reports)
     virtual = sum(each.seconds for each in reports)
-    print(f"{len(reports)} seeds, {virtual:.0f} s simulated in {seconds:.1f} s: {commits} commits, {transitions} transitions")
+    print(f"{len(reports)} seeds, {virtual:.0f} s simulated in {seconds:.1f} s", end=": ")
+    print(f"{commits} commits, {transitions} transitions")
     for kind, count in sorted(faults.items()):
         print(f"  {count:6}  {kind}")
     if len(reports) == 1:

@@ -112,7 +112,7 @@ class Chaos:
     def _lead(self) -> None:
         self._count("another leader's clock")
         partition = self._rng.randrange(self._simulation.world.partitions)
-        self._simulation.log.change_leader(partition, self._rng.choice((-2_000, -300, 0, 200, 1_000)))
+        self._simulation.log.change_leader(partition, self._rng.choice((-2_000, -300, 0, 200, 1_000, 7_000)))
 
     def _forget(self) -> None:
         writes = self._rng.choice((1, 2, 5, 20, 60))

@@ -41,11 +41,11 @@ def compare(simulation: Simulation) -> None:
     sources = simulation.sources
     lost = (simulation.acknowledged | sources.ids) - seen
     assert not lost, f"acknowledged, but not in the log: {sorted(lost)[:5]}"
-    kept = {letter.raw for letter in simulation.letters}
+    letters = {letter.raw for letter in simulation.letters}
     for partition in range(simulation.world.partitions):
         found = simulation.server.ask(("XRANGE", PartitionKeys(partition).dead, "-", "+"))
-        kept |= {fields[fields.index(b"raw") + 1] for _, fields in found}
-    missing = (sources.broken | simulation.world.broken) - kept
+        letters |= {fields[fields.index(b"raw") + 1] for _, fields in found}
+    missing = (sources.broken | simulation.world.broken) - letters
     assert not missing, f"broken, but not among the dead letters: {sorted(missing)[:5]}"
 
 

@@ -70,7 +70,7 @@ class Network:
         self._connections[server] += 1
 
     async def ask(self, server: str, serve: Callable[[], T]) -> T:
-        """Have a server do something. Raises Unavailable (then it may have been done, or yet be), what `serve` raises."""
+        """Have a server do something. Raises Unavailable (it may be done, or be done yet), and what `serve` raises."""
         process = PROCESS.get()
         future = self.loop.create_future()
         if process is not None and not process.alive:
@@ -105,14 +105,14 @@ class Network:
             if future is not None:
                 self.loop.outside(0.01, _lost, future, server)
             return
-        answer, error = None, None
+        answer: T | None = None
+        error: Exception | None = None
         try:
             answer = serve()
-        except SegmentdError as raised:
+        except Exception as raised:
             error = raised
-        except Exception as raised:  # a mistake, of the service or of the simulation
-            error = raised
-            self.fail(raised)
+            if not isinstance(raised, SegmentdError):  # a mistake, of the service or of the simulation
+                self.fail(raised)
         if future is not None:
             self.loop.outside(0.0002 + self.faults.rng.random() * 0.003, _tell, future, answer, error)
 

@@ -86,7 +86,9 @@ class StoreRules:
             name, _, sequence = orjson.loads(each)["id"].rpartition(":")
             key = partition, name
             if int(sequence) != self._sequences.get(key, 0) + 1:
-                raise Broken(f"partition {partition}: {name} goes on with {sequence} after {self._sequences.get(key, 0)}")
+                raise Broken(
+                    f"partition {partition}: {name} goes on with {sequence} after {self._sequences.get(key, 0)}"
+                )
             self._sequences[key] = int(sequence)
             self._note("   ", name, sequence)
 

@@ -52,6 +52,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self._steps_max = steps_max
         self._tasks: list[asyncio.Task[Any]] = []
+        self._gone: list[asyncio.Task[Any]] = []
         self.set_task_factory(self._make_task)
         self.set_exception_handler(lambda loop, context: None)
 
@@ -74,6 +75,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context = contextvars.Context()
         context.run(PROCESS.set, process)
         return self.create_task(coroutine, context=context)
+
+    def go(self, coroutine: Coroutine[Any, Any, Any], process: Process | None = None) -> None:
+        """The same, of nobody or of a process, and nobody asks how it ended."""
+        context = contextvars.Context()
+        context.run(PROCESS.set, process)
+        self._gone.append(self.create_task(coroutine, context=context))
 
     def resume(self, process: Process) -> None:
         process.paused = False
@@ -127,7 +134,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             if not task.done():
                 with contextlib.suppress(BaseException):
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
             elif not task.cancelled():
                 task.exception()
         self._tasks.clear()

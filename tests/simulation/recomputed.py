@@ -1,4 +1,4 @@
-"""The reference against the oracle, which knows neither profiles nor plans: recomputed from all events, by definition."""
+"""The reference against the oracle, which keeps neither profiles nor plans: recomputed from all events."""
 
 from __future__ import annotations
 

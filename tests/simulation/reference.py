@@ -67,10 +67,11 @@ class Reference:
     def _define(self, item: DefinitionRecord, record: Record, before: int) -> None:
         if item.activate and self.editions.awaits(item):
             self._collect(before)
-        notes = self.editions.state.notes
+        notes, newest = self.editions.state.notes, self.editions.state.newest
         self.editions.define(item, self.clock, record.offset, len(self.profiles))
         changed = [segment for segment, note in self.editions.state.notes.items() if notes.get(segment) != note]
-        self.many = self.many or (len(changed) > 1 and bool(self.profiles))
+        at_once = len(changed) > 1 or self.editions.state.newest > newest + 1
+        self.many = self.many or (at_once and bool(self.profiles))
         for segment in changed:
             definition = self.editions.state.in_force().get(segment)
             self.entries.append((_edit(segment, definition), self.clock))

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-import secrets
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import structlog
-
-from consumers import failpoints
-from consumers.evaluator import evaluator as evaluator_module
 from consumers.log.dead_letters import DeadLetter
 from consumers.log.port import START
 from consumers.state.commit import Meta
@@ -25,16 +20,18 @@ from tests.simulation.faults import Faults, Network
 from tests.simulation.invariants import StoreRules
 from tests.simulation.log import SimLog
 from tests.simulation.loop import VirtualLoop, virtual_loop
-from tests.simulation.server import Server
-from tests.simulation.service import PLACES, Service, at_place, evaluator, intake
+from tests.simulation.server import Edit, Server
+from tests.simulation.service import PLACES, Service, evaluator, intake
 from tests.simulation.sharing import SimGroup
 from tests.simulation.sources import SimSources
 from tests.simulation.store import SimStore
+from tests.simulation.surroundings import surroundings
 from tests.simulation.topic import SimTopic
 from tests.simulation.trace import Trace
 from tests.simulation.world import Arrival, World
 
 SETTLES_S = 400.0  # after the last fault: more than this is a failure
+OVERDUE_MS = 4_000  # what is due so long ago has been done: by then a tick has asked the log what time it is
 QUIET_S = 25.0  # longer than any window: what expires is seen to expire
 
 
@@ -52,9 +49,9 @@ class Report:
 
 
 class Simulation:
-    """Everything of one run. `run()` raises AssertionError (`Broken`, `Stuck`, a comparison) when something is wrong."""
+    """Everything of one run. `run()` raises AssertionError (`Broken`, `Stuck`, a comparison) for what it finds."""
 
-    def __init__(self, seed: int, server: Server, loop: VirtualLoop, trace: Trace) -> None:
+    def __init__(self, seed: int, server: Server, loop: VirtualLoop, trace: Trace, edit: Edit | None) -> None:
         rng = random.Random(seed)
         self._failed: BaseException | None = None
         self.loop, self.server, self.trace = loop, server, trace
@@ -67,6 +64,8 @@ class Simulation:
         self.rules = StoreRules(trace.note)
         server.begin(loop.now_ms)
         server.observer = self.rules
+        if edit is not None:
+            server.edit = edit
         self.store = SimStore(server, self.network)
         self.acknowledged: set[str] = set()
         self.group = SimGroup(self.world.partitions, loop, self.rng) if self.rng.random() < 0.8 else None
@@ -132,7 +131,7 @@ class Simulation:
                 raise AssertionError(f"not settled: {self._where()}")
 
     def _send(self, arrival: Arrival) -> None:
-        self.loop.create_task(self._append(arrival))
+        self.loop.go(self._append(arrival))
 
     def _source(self) -> None:
         self.sources.write(self.rng.choice(self.world.customers))
@@ -164,7 +163,8 @@ class Simulation:
             return False
         if self.topic is not None and len(self.topic.committed(partition)) != meta.numbered:
             return False
-        due = self.server.ask(("ZCOUNT", keys.timers, "-inf", f"({meta.clock}"))
+        long_due = max(meta.clock, self.loop.now_ms() - OVERDUE_MS)
+        due = self.server.ask(("ZCOUNT", keys.timers, "-inf", f"({long_due}"))
         return not due and not self.server.ask(("ZCOUNT", keys.judged, "-inf", f"({meta.edition}"))
 
     def _where(self) -> str:
@@ -175,48 +175,23 @@ class Simulation:
         topic = [len(self.topic.committed(p)) if self.topic else 0 for p in range(self.world.partitions)]
         return (
             f"positions {[meta.position for meta in metas]} of {ends}, published {topic} of"
-            f" {[meta.numbered for meta in metas]}, {sources}, lost to {[meta.lost_to for meta in metas]}; {'; '.join(why)}"
+            f" {[meta.numbered for meta in metas]}, {sources}; {'; '.join(why)}"
         )
 
 
-@contextlib.contextmanager
-def _quiet(simulation: Simulation) -> Iterator[None]:
-    """The service's own log goes into the trace; failpoints come to us."""
-
-    def note(logger: object, method: str, event: dict[str, object]) -> str:
-        simulation.trace.note(*(f"{name}={value}" for name, value in event.items()))
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    structlog.configure(processors=[note], cache_logger_on_first_use=False)
-    failpoints.set_hook(lambda place: at_place(simulation, place))
-    lots = random.Random(simulation.rng.random())
-    drawn = secrets.randbelow, secrets.token_hex
-    secrets.randbelow, secrets.token_hex = lots.randrange, lambda size=None: lots.randbytes(size or 8).hex()
-    collector, evaluator_module.seldom_collected = evaluator_module.seldom_collected, contextlib.nullcontext  # of one real process
-    try:
-        yield
-    finally:
-        evaluator_module.seldom_collected = collector
-        secrets.randbelow, secrets.token_hex = drawn
-        failpoints.set_hook(None)
-        structlog.configure(**before)
-
-
-def simulate(seed: int, server: Server, tell: Callable[[str], None] | None = None) -> Report:
-    """The run of one seed. Never raises for what it finds: see `Report.problem`."""
+def simulate(seed: int, server: Server, tell: Callable[[str], None] | None = None, edit: Edit | None = None) -> Report:
+    """The run of one seed. Never raises for what it finds: see `Report.problem`. `tell` gets every step as a line;
+    `edit` changes scripts of the store, to plant a mistake."""
     report = Report(seed)
     trace = Trace(tell)
     with virtual_loop() as loop:
-        simulation = Simulation(seed, server, loop, trace)
-        with _quiet(simulation):
+        simulation = Simulation(seed, server, loop, trace, edit)
+        with surroundings(simulation):
             try:
                 loop.run_until_complete(simulation.run())
-            except AssertionError as error:
-                report.problem = f"{type(error).__name__}: {error}"
             except Exception as error:
                 report.problem = f"{type(error).__name__}: {error}"
-                trace.note("".join(__import__("traceback").format_exception(error)))
+                trace.note("".join(traceback.format_exception(error)))
         report.faults = simulation.faults.happened
         report.transitions, report.commits = simulation.transitions, simulation.rules.commits
         report.seconds = loop.seconds

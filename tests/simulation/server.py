@@ -13,12 +13,14 @@ from consumers.embedded import Embedded
 from consumers.state.store import Argument, Script
 
 _READS = frozenset(
-    "GET MGET STRLEN EXISTS TYPE HGET HMGET HGETALL HLEN ZRANGE ZCARD ZCOUNT ZSCORE XRANGE XREVRANGE XLEN XREAD XINFO"
-    " SCAN PING INFO WAITAOF CONFIG".split()
+    ("GET", "MGET", "EXISTS", "HGET", "HMGET", "HGETALL", "HKEYS", "ZRANGE", "ZCARD", "XRANGE", "XREVRANGE", "XINFO")
 )
 _TIME = b"redis.call('TIME')"
 _SIM_TIME = b"{redis.call('GET', 'sim:s'), redis.call('GET', 'sim:us')}"
 
+
+Edit = Callable[[str, bytes], bytes]
+"""A script's name and source -> the source that runs."""
 
 
 class Observer(Protocol):
@@ -34,7 +36,7 @@ class Observer(Protocol):
 
 
 class Server:
-    """One for many runs: `begin` empties it. `edits` gives a script other words: how mistakes are planted."""
+    """One for many runs: `begin` empties it. `edit` gives a script other words: how mistakes are planted."""
 
     def __init__(self, embedded: Embedded) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -49,7 +51,7 @@ class Server:
         """An empty server whose clock this is."""
         self._now_ms = now_ms
         self._writes: list[tuple[bytes, str, Sequence[Any], Any]] = []
-        self.edits: Callable[[str, bytes], bytes] = lambda name, source: source
+        self.edit: Edit = lambda name, source: source
         self.observer: Observer | None = None
         self.ask(("FLUSHALL",))
 
@@ -60,14 +62,14 @@ class Server:
 
     def ask(self, command: Sequence[Argument]) -> Any:
         """A command, as it is. Raises ResponseError."""
-        return self._send(hiredis.pack_command(tuple(command)), 1)[0]
+        return self._send(_pack(command), 1)[0]
 
     def serve(self, command: Sequence[Argument]) -> Any:
         """A command of the service: remembered if it may write."""
         name = str(command[0]).upper()
         if name == "WAITAOF":
             return [1, 0]
-        packed = hiredis.pack_command(tuple(command))
+        packed = _pack(command)
         answer = self._send(packed, 1)[0]
         if name not in _READS:
             self._writes.append((packed, "", (), None))
@@ -77,11 +79,11 @@ class Server:
         """A script, at the simulation's time."""
         sha, timed = self._sha(script, name)
         rest = (len(keys), *keys, *args)
-        packed = hiredis.pack_command(("EVALSHA", sha, *rest))
+        packed = _pack(("EVALSHA", sha, *rest))
         count = 1
         if timed:
             now_ms = self._now_ms()
-            packed = hiredis.pack_command(("MSET", "sim:s", now_ms // 1000, "sim:us", now_ms % 1000 * 1000)) + packed
+            packed = _pack(("MSET", "sim:s", now_ms // 1000, "sim:us", now_ms % 1000 * 1000)) + packed
             count = 2
         answer = self._send(packed, count)[-1]
         self._writes.append((packed, name, rest, answer))
@@ -90,7 +92,7 @@ class Server:
         return answer
 
     def _sha(self, script: Script, name: str) -> tuple[bytes, bool]:
-        source = self.edits(name, script.source)
+        source = self.edit(name, script.source)
         sha = self._shas.get((script.sha, source))
         timed = _TIME in source
         if sha is None:
@@ -130,3 +132,8 @@ class Server:
             self._writes.append((packed, name, rest, answer))
             if name and self.observer is not None:
                 self.observer(name, rest, answer)
+
+
+def _pack(command: Sequence[Argument]) -> bytes:
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # each of these types is taken
+    return packed

@@ -16,7 +16,7 @@ from consumers.intake.intake import Intake
 from consumers.intake.settings import IntakeSettings
 from consumers.relay.relay import Relay
 from consumers.relay.settings import Settings as RelaySettings
-from tests.simulation.loop import PROCESS, Crash, Process, SimClock
+from tests.simulation.loop import Process, SimClock
 from tests.simulation.sharing import SimSharing
 from tests.simulation.sources import SOURCES, SimLetters, SimReader
 from tests.simulation.topic import SimOutlet
@@ -28,6 +28,7 @@ PLACES = sorted(
     {
         place
         for path in sorted(Path(consumers.__file__).parent.rglob("*.py"))
+        if path.name != "failpoints.py"
         for place in re.findall(r'\breach\(\s*"([^"]+)"', path.read_text())
     }
 )
@@ -110,7 +111,7 @@ class Service:
         """As SIGTERM does."""
         if self.process.alive and self.runner is not None:
             self.simulation.trace.note(self.process, "stops")
-            self.simulation.loop.start(self.process, self.runner.stop())
+            self.simulation.loop.go(self.runner.stop(), self.process)
 
 
 Build = Callable[[Service, SimClock], Runner]
@@ -145,15 +146,3 @@ def intake(service: Service, clock: SimClock) -> Intake:
     sources, simulation = service.simulation.sources, service.simulation
     letters = SimLetters(simulation.letters, simulation.network)
     return Intake(SOURCES, SimReader(sources), simulation.log, letters, clock=clock, settings=INTAKE_SETTINGS)
-
-
-def at_place(simulation: Simulation, place: str) -> None:
-    """What `failpoints.reach` does in a simulation: here a process may die."""
-    process = PROCESS.get()
-    if process is None:
-        return
-    simulation.trace.note(process, "reaches", place)
-    if simulation.dies_at(place):
-        process.alive = False
-        simulation.trace.note(process, "dies at", place)
-        raise Crash(place)

@@ -94,7 +94,7 @@ class SimSharing:
         self._group.leave(self)
 
     def tell(self, share: dict[int, int], seconds: float) -> None:
-        """Comes to know of its share (partition -> since which turn it has it) then: not while it sleeps, and only the newest counts."""
+        """It comes to know of its share then (partition -> since which turn), but not while it sleeps."""
         self._told += 1
         self._loop.call_later(seconds, self._learn, share, self._told, context=self._context)
 

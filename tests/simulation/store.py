@@ -26,10 +26,10 @@ class SimStore(Store):
         return await self._network.ask("store", lambda: [self._server.serve(each) for each in commands])
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        return await self._network.ask("store", lambda: self._run(Run(script, keys, args)))
+        return await self._network.ask("store", lambda: self._serve(Run(script, keys, args)))
 
     async def run_durably(self, runs: Sequence[Run]) -> list[Any]:
-        return await self._network.ask("store", lambda: [self._run(each) for each in runs])
+        return await self._network.ask("store", lambda: [self._serve(each) for each in runs])
 
     async def call_each(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         return await self.calls(commands)
@@ -40,7 +40,7 @@ class SimStore(Store):
     async def run_each_durably(self, runs: Sequence[Run]) -> list[Any]:
         return await self.run_durably(runs)
 
-    def _run(self, run: Run) -> Any:
+    def _serve(self, run: Run) -> Any:
         return self._server.run(run.script, run.keys, run.args, name_of(run.script))
 
     async def close(self) -> None: ...

@@ -86,9 +86,7 @@ class World:
         version = self._versions[name] = self._versions.get(name, 0) + 1
         self._shapes[name] = shape
         document = {"id": name, **SEGMENTS[name][shape]}
-        return encode_definition(
-            DefinitionRecord(name, version, state, None if state == "deleted" else document)
-        )
+        return encode_definition(DefinitionRecord(name, version, state, None if state == "deleted" else document))
 
     def _edit(self) -> bytes:
         rng = self.rng
