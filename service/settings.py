@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     up again, and a rolling restart moves little. Empty: a new one at each start."""
 
     session_timeout_seconds: float = Field(default=10.0, ge=1, le=300)
-    """Seconds after which a silent evaluator's partitions go to the others. What the brokers allow bounds it
+    """Seconds after which a silent evaluator's or intake's partitions go to the others. What brokers allow bounds it
     (`group.min.session.timeout.ms`: 6 s unless they say otherwise)."""
 
     outbox_transitions_max: int = Field(default=500_000, ge=1)
