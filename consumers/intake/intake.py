@@ -64,6 +64,7 @@ class Intake:
         self._limits = EventLimits(age_ms=self._settings.event_age_ms_max)
         self._merge = Merge(self._settings)
         self._uncommitted: dict[Place, Offset] = {}
+        self._in_hand: Sequence[SourceRecord] = ()
         self._stopping = asyncio.Event()
         self._lag_told_s = clock.monotonic() - self._settings.lag_s
 
@@ -98,7 +99,9 @@ class Intake:
         for place in given_up:
             _log.warning("a partition brings nothing: on without it", source=place.topic, partition=place.partition)
         if records:
+            self._in_hand = records
             await self._deliver(records)
+            self._in_hand = ()
         if self._uncommitted:
             await self._commit()
         self.ready, self.reason = True, "reading"
@@ -110,8 +113,7 @@ class Intake:
         for chunk in self._chunks(letters):
             await self._insist(lambda chunk=chunk: self._letters.put(chunk))  # type: ignore[misc]  # 4
         reach("intake.4.after")
-        if good:
-            await self._insist(lambda: self._records_log.append(good))  # 5
+        await self._append(good)  # 5
         reach("intake.5.after")
         for record in records:
             self._uncommitted[Place(record.topic, record.partition)] = record.offset + 1
@@ -119,6 +121,17 @@ class Intake:
             self._metrics.records(topic, outcome, count)
         if letters:
             self._metrics.dead_letters(len(letters))
+
+    async def _append(self, records: Sequence[NewRecord]) -> None:
+        """In smaller pieces where the log is too slow for large ones: it must get on, however slowly."""
+        at, size = 0, max(1, len(records))
+        while at < len(records):
+            try:
+                await self._records_log.append(records[at : at + size])
+                at += size
+            except Unavailable as error:
+                size = max(self._settings.piece_records_min, size // 2)
+                await self._wait_after(error)
 
     async def _commit(self) -> None:
         """6: an error here costs nothing but doing something again, so the next batch need not wait for it."""
@@ -176,10 +189,15 @@ class Intake:
                 await do()
                 return
             except Unavailable as error:
-                self._say_why(error)
-                await self._pause(max(error.retry_after_s, self._settings.retry_s))
-                if self._stopping.is_set():
-                    raise _Stopped from None
+                await self._wait_after(error)
+
+    async def _wait_after(self, error: Unavailable) -> None:
+        """With a batch in hand. Raises _Stopped."""
+        self._say_why(error)
+        self._tell_lag()
+        await self._pause(max(error.retry_after_s, self._settings.retry_s))
+        if self._stopping.is_set():
+            raise _Stopped
 
     def _say_why(self, error: Unavailable) -> None:
         """Once per reason, not per try."""
@@ -197,7 +215,7 @@ class Intake:
         now_s = self._clock.monotonic()
         if now_s - self._lag_told_s >= self._settings.lag_s:
             self._lag_told_s = now_s
-            tell_lag(self._merge, self._sources, self._metrics, self._clock.now_ms())
+            tell_lag(self._merge, self._in_hand, self._sources, self._metrics, self._clock.now_ms())
 
 
 def dead_letter_of(record: SourceRecord, reason: str) -> DeadLetter:

@@ -6,13 +6,23 @@ from collections.abc import Iterable
 
 from consumers.intake.merge import Merge
 from consumers.intake.metrics import IntakeMetrics
+from consumers.intake.port import SourceRecord
 
 
-def tell_lag(merge: Merge, sources: Iterable[str], metrics: IntakeMetrics, now_ms: int) -> None:
-    """A source none of whose partitions is this process's is behind by nothing here. Where a partition's lag is not
-    known (its broker is away), the source's is left as it was last told."""
+def tell_lag(
+    merge: Merge, in_hand: Iterable[SourceRecord], sources: Iterable[str], metrics: IntakeMetrics, now_ms: int
+) -> None:
+    """`in_hand`: taken from the merge, and not written yet.
+
+    A source none of whose partitions is this process's is behind by nothing here. Where a partition's lag was never
+    known (its broker is away), the source's is not told.
+    """
     records = dict.fromkeys(sources, 0)
     oldest: dict[str, int] = {}
+    for record in in_hand:
+        records[record.topic] += 1
+        if record.timestamp_ms > 0:
+            oldest[record.topic] = min(record.timestamp_ms, oldest.get(record.topic, record.timestamp_ms))
     unknown: set[str] = set()
     for place in merge.places:
         behind = merge.behind(place)

@@ -18,15 +18,17 @@ _RECORD_BYTES = 200  # what a record costs beyond its value: its object, its key
 
 
 class _Held:
-    """What is at hand of one partition. `behind`: how many records it has after these, None: not known."""
+    """What is at hand of one partition. `behind`: how many records it has after these, None: not known; `last_behind`:
+    as of when it was known."""
 
-    __slots__ = ("assignment", "behind", "bytes", "given_up", "records", "waited_from")
+    __slots__ = ("assignment", "behind", "bytes", "given_up", "last_behind", "records", "waited_from")
 
     def __init__(self, assignment: int) -> None:
         self.assignment = assignment
         self.records: deque[SourceRecord] = deque()
         self.bytes = 0
         self.behind: int | None = None
+        self.last_behind: int | None = None
         self.waited_from: float | None = None
         self.given_up = False
 
@@ -52,8 +54,13 @@ class Merge:
             held = self._held.get(place)
             if held is None:
                 held = self._held[place] = _Held(assignment)
-            self._add(held, polled.records.get(place, ()))
+            added = polled.records.get(place, ())
+            self._add(held, added)
             held.behind = polled.behind.get(place)
+            if held.behind is not None:
+                held.last_behind = held.behind
+            elif held.last_behind is not None:
+                held.last_behind = max(0, held.last_behind - len(added))
         return dropped
 
     def _add(self, held: _Held, records: Sequence[SourceRecord]) -> None:
@@ -121,9 +128,9 @@ class Merge:
         return sorted(self._held)
 
     def behind(self, place: Place) -> int | None:
-        """How many records of a partition are yet to go, with those at hand; None where that is not known."""
+        """How many records of a partition are yet to go, with those at hand, as far as was last known; None: never."""
         held = self._held.get(place)
-        return None if held is None or held.behind is None else held.behind + len(held.records)
+        return None if held is None or held.last_behind is None else held.last_behind + len(held.records)
 
     def oldest_ms(self, place: Place) -> int | None:
         """The timestamp of the next record; None where none is at hand."""

@@ -50,7 +50,8 @@ class SourceReader(Protocol):
     """
 
     async def poll(self, wanted: Collection[Place], wait_ms: int) -> Polled:
-        """More of the `wanted` partitions, and of those newly assigned; waits up to `wait_ms` when there is nothing."""
+        """More of the `wanted` partitions (and, as it likes, of those newly assigned); waits up to `wait_ms` when there
+        is nothing."""
         ...
 
     async def commit(self, offsets: Mapping[Place, Offset]) -> None:

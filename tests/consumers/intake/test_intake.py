@@ -16,6 +16,8 @@ from consumers.intake.settings import IntakeSettings
 from consumers.intake.sources import Source, default_sources
 from consumers.log.dead_letters import Origin
 from consumers.log.partition import partition_of
+from consumers.log.port import NewRecord
+from rules.errors import Unavailable
 from tests.consumers.intake.worlds import (
     HOUR_MS,
     NOW_MS,
@@ -241,6 +243,29 @@ async def test_lag_is_told_for_each_source_and_ends_at_nothing(world: World) -> 
         blocking.there = None
         await until(lambda: set(world.metrics.lags.values()) == {(0, 0.0)})
     assert set(world.metrics.lags) == {source.topic for source in default_sources()}
+
+
+async def test_lag_is_told_while_the_log_is_away_with_the_batch_in_hand(world: World) -> None:
+    world.log.away = 1_000_000
+    world.reader.add(BUYS, 0, *((NOW_MS - HOUR_MS + n, native(id=str(n))) for n in range(5)))
+    async with world.running():
+        await until(lambda: world.metrics.lags.get(BUYS) == (5, 3600.0))
+
+
+async def test_a_log_too_slow_for_a_whole_batch_gets_smaller_pieces_and_each_record_once(world: World) -> None:
+    append = world.log.append
+
+    async def slow(records: list[NewRecord]) -> object:
+        if len(records) > 60:
+            raise Unavailable("the log did not answer in time", 0.001)
+        return await append(records)
+
+    world.reader.chunk = 1_000
+    world.log.append = slow  # type: ignore[method-assign, assignment]
+    world.reader.add(BUYS, 0, *((NOW_MS + n, native(id=str(n))) for n in range(400)))
+    await world.until(world.all_committed)
+    assert [event["id"] for event in world.log.events] == [str(n) for n in range(400)]
+    assert world.log.batches == [50] * 8
 
 
 async def test_lag_that_is_not_known_is_not_told(world: World) -> None:
