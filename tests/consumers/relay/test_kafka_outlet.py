@@ -106,7 +106,7 @@ async def test_a_process_fenced_between_produce_and_commit_publishes_nothing(wor
         await fencing[0]
     finally:
         set_hook(None)
-    tail = await heir.tail(0)
+    tail = await end_of(heir, 0)
     if stands:
         assert tail == outgoing(1).place
     if tail is None:
