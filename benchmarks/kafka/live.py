@@ -166,6 +166,7 @@ def _live(
         return float(after.get(name, 0) - before.get(name, 0))
 
     events = used("records")
+    assert what == "bare" or used("trips"), "round trips are not counted any more"
     return Live(
         what,
         asked,

@@ -7,7 +7,6 @@ import cProfile
 import io
 import pstats
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +21,6 @@ from consumers.relay.kafka import KafkaOutlet
 from consumers.relay.metrics import NullMetrics as RelayNullMetrics
 from consumers.relay.relay import Relay
 from consumers.state.store import Store
-from consumers.state.store_node import Command
 
 _PROFILED = 60  # functions told
 
@@ -47,9 +45,9 @@ class CountingStore(Store):
 
     trips = 0
 
-    async def _send(self, commands: Sequence[Command], durably: bool) -> list[Any]:
+    async def _exchange(self, *asked: Any, **options: Any) -> list[Any]:
         self.trips += 1
-        return await super()._send(commands, durably)
+        return await super()._exchange(*asked, **options)
 
 
 class _Counting(NullMetrics):
