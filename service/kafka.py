@@ -92,7 +92,7 @@ def make_evaluator(
         metrics.evaluator,
         name,
         sharing=sharing,
-        durably=False,
+        durably=settings.redis_replicas_ack > 0,
         relay=relay,
         dead_letters=letters,
     )

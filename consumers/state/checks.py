@@ -50,7 +50,7 @@ async def check_store(store: Store, *, log_in_store: bool) -> Findings:
                 f"{address} has {info.get('connected_slaves', 0)} replicas, and SEGMENTD_REDIS_REPLICAS_ACK asks for "
                 f"{store.replicas_ack}: until they are there nothing is acknowledged"
             )
-    await _check_sync(store, found)
+    await _check_sync(store, found, log_in_store)
     if await store.call("EXISTS", _MADE_BY_0_1):
         found.refusals.append(
             "the store was filled by version 0.1, whose keys had other names (they did not spread over a cluster): "
@@ -110,20 +110,21 @@ async def _check_cluster(store: Store, found: Findings, log_in_store: bool) -> N
         found.warnings.append(f"the cluster is not whole, says {bad}: partitions without a node wait")
 
 
-async def _check_sync(store: Store, found: Findings) -> None:
+async def _check_sync(store: Store, found: Findings, log_in_store: bool) -> None:
+    """With Kafka only rare writes wait for the disk: `everysec` is right then."""
     try:
         answers = await store.on_every("CONFIG", "GET", "appendfsync")
     except ResponseError:  # providers forbid it
         return
     for address, answer in answers:
         policy = answer[1].decode() if answer else "always"
-        if policy == "everysec":
+        if policy == "everysec" and log_in_store:
             found.warnings.append(
                 f"{address} has appendfsync everysec: as safe, for every answer waits for the disk, but that is up to "
                 "a second each. With `always` it is the disk's own time"
             )
         elif policy == "no":
             found.warnings.append(
-                f"{address} has appendfsync no: every answer waits for the disk, and the kernel takes up to half a "
-                "minute: nearly all of them are given up before. Set always"
+                f"{address} has appendfsync no: what must be on its disk waits for the kernel, up to half a minute, and "
+                f"is given up before. Set {'always' if log_in_store else 'everysec'}"
             )

@@ -32,6 +32,8 @@ async def test_a_server_as_it_should_be_is_not_remarked_on(tmp_path: Path, log_i
     assert await found(tmp_path, *GOOD, log_in_store=log_in_store) == Findings()
     volatile = await found(tmp_path, *GOOD, "--maxmemory-policy", "volatile-lru")
     assert volatile == Findings(), "no key of ours has a time to live"
+    slow = await found(tmp_path, *GOOD, "--appendfsync", "everysec", log_in_store=log_in_store)
+    assert bool(slow.warnings) == log_in_store, "with Kafka no commit waits for the disk"
 
 
 @pytest.mark.parametrize(
