@@ -367,8 +367,10 @@ async def test_only_the_holder_of_a_partition_writes_its_notes(world: World) -> 
     now = Holder(second.metas[0].epoch, "b")
     for holder in (old, Holder(now.epoch, "a"), Holder(old.epoch, "b")):
         with pytest.raises(Reload):
-            await note_relayed(world.store, PartitionKeys(0), holder, "9 9 9 9 9")
-    await note_relayed(world.store, PartitionKeys(0), now, "1 0 0 0 0")
+            await note_relayed(world.store, PartitionKeys(0), holder, "9 9 9 9 9", 0)
+    await note_relayed(world.store, PartitionKeys(0), now, "1 0 0 0 0", 0)
+    with pytest.raises(Reload, match="commit"):  # which the store does not have
+        await note_relayed(world.store, PartitionKeys(0), now, "9 0 0 0 0", 9)
     assert (await read_meta(world.store)).relayed == "1 0 0 0 0"
 
 
