@@ -125,6 +125,6 @@ async def _check_sync(store: Store, found: Findings, log_in_store: bool) -> None
             )
         elif policy == "no":
             found.warnings.append(
-                f"{address} has appendfsync no: what must be on its disk waits for the kernel, up to half a minute, and "
-                f"is given up before. Set {'always' if log_in_store else 'everysec'}"
+                f"{address} has appendfsync no: what must be on its disk waits for the kernel, up to half a minute, "
+                f"and is given up before. Set {'always' if log_in_store else 'everysec'}"
             )
