@@ -180,13 +180,13 @@ class Evaluator:
         try:
             records = await self._interruptible({each.number: each.position for each in reading}, wait_ms)
             self._away = ""
-        except Unavailable as error:
-            self._say_away(error)
-            await self._pause(_LOG_AWAY_S)
-            return []
         except PositionOutside as outside:
             partition = self._holdings.owned[outside.partition]
             await self._of(partition.number, partition.stop(_gap(outside), now_ms + _STOPPED_MS))
+            return []
+        except SegmentdError as error:  # away, or not as it must be (somebody changed the topic): then it says so
+            self._say_away(error)
+            await self._pause(_LOG_AWAY_S)
             return []
         reach("1.after")
         if records or not wait_ms:
