@@ -86,6 +86,7 @@ class KafkaOutlet:
         with _fencing(), broker_errors(self._settings, self._doing):
             async with asyncio.timeout(PUBLISH_S):
                 await producer.begin_transaction()
+                producer._txn_manager.wait_for_transaction_end().add_done_callback(_looked_at)
                 await self._produce(producer, batches)
                 reach("relay.produced")
                 await producer.commit_transaction()
@@ -135,6 +136,12 @@ def _packed(producer: AIOKafkaProducer, outgoing: Sequence[Outgoing]) -> list[An
             packed.append(producer.create_batch())
             packed[-1].append(timestamp=None, key=each.key, value=each.value, headers=headers)
     return packed
+
+
+def _looked_at(ended: asyncio.Future[None]) -> None:
+    """A transaction that fails before its commit is asked for is told by its batches: not by asyncio, as forgotten."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 @contextlib.contextmanager

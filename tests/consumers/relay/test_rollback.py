@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from consumers.relay.port import digest_of
 from consumers.relay.settings import Settings
 from consumers.relay.takeover import StoreEmptied
 from rules.errors import Unavailable
+from tests.consumers.relay.memory_outlet import MemoryOutlet, no_fault
 from tests.consumers.relay.worlds import Process, Snapshot, World, read_meta, transition, until
 
 NOTING = Settings(gather_ms=1, note_ms=0, note_idle_ms=5)
@@ -232,3 +235,43 @@ async def test_a_roll_back_while_the_owner_lives_is_found_when_it_takes_over_ane
     await process.commit("bo", "cy")
     await process.published()
     assert world.seen() == ["ana", "bo", "cy"]
+
+
+async def test_a_store_that_went_another_way_to_the_same_commit_is_found_out_by_content(world: World) -> None:
+    zombie = await world.process("a")
+    await zombie.take()
+    await zombie.commit("ana")
+    await zombie.published()
+    snapshot = await Snapshot.of(world.store)
+    asleep, awake = asyncio.Event(), asyncio.Event()
+
+    async def sleep(step: str, name: str) -> None:
+        if step == "produce.before" and name == "a":
+            asleep.set()
+            await awake.wait()
+
+    world.topic.fault = sleep
+    await zombie.commit("bo")
+    await asyncio.wait_for(asleep.wait(), 10)
+    await snapshot.restore()  # the store forgets `bo`; somebody goes on without a relay's takeover noticing
+    await commit_unpublished(world, "cy")
+    awake.set()
+    await until(lambda: world.seen() == ["ana", "bo"])
+    await zombie.kill()
+    world.topic.fault = no_fault
+    heir = await world.process("b")
+    recovery = await heir.take()
+    assert recovery is not None
+    assert set(recovery.ids) == {"vip:ana:1", "vip:bo:1"}  # all since the note: where they parted is not known
+    await heir.commit("bo")
+    await heir.published()
+    assert world.seen() == ["ana", "bo", "cy"]
+
+
+async def commit_unpublished(world: World, name: str) -> None:
+    """The second commit, of a process that is gone before its relay says anything."""
+    writer = Process(world.store, MemoryOutlet(world.topic, "writer"))
+    await writer.relay.open()
+    meta = await writer.raise_epoch()
+    writer.metas[0] = meta
+    await writer.commit(name, offer=False)
