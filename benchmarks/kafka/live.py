@@ -20,7 +20,6 @@ from benchmarks.kafka.machine import Fsync, Machine, unique
 from benchmarks.kafka.parts import drained, until
 from benchmarks.progress import track
 from benchmarks.workload import live_documents
-from consumers.evaluator import Settings
 from consumers.relay.settings import Settings as RelaySettings
 from consumers.state.status import PartitionStatus
 from rules.plan import Definition
@@ -49,7 +48,7 @@ class Latencies:
 
 @dataclass(frozen=True)
 class LiveAsked:
-    """`gather_ms` 0: the evaluator's own."""
+    """`gather_ms` 0: the default on Kafka."""
 
     rate: int
     seconds: float
@@ -136,7 +135,7 @@ async def live(machine: Machine, asked: LiveAsked) -> Live:
 async def bare_loop(machine: Machine, rate: int, seconds: float) -> Live:
     """The same traffic through the bare loop."""
     async with _topics(machine) as (events, out):
-        gathers = Settings().gather_ms, RelaySettings().gather_ms
+        gathers = service.GATHER_MS, RelaySettings().gather_ms
         loop = bare.Asked(machine.bootstrap, events, out, unique("bare"), *gathers, ONE_IN)
         traffic_asked = traffic.Asked(machine.bootstrap, events, out, unique("e"), _customers(rate))
         async with child("bare", loop) as process, child("traffic", traffic_asked) as sender:

@@ -21,12 +21,14 @@ from consumers.relay.kafka import KafkaOutlet
 from consumers.relay.metrics import NullMetrics as RelayNullMetrics
 from consumers.relay.relay import Relay
 from consumers.state.store import Store
+from service.wiring import _GATHER_MS_ON_KAFKA
 
+GATHER_MS = _GATHER_MS_ON_KAFKA
 _PROFILED = 60  # functions told
 
 
 class Asked(msgspec.Struct):
-    """`durably`: each commit waits for Valkey's disk. `gather_ms` 0: the evaluator's own."""
+    """`durably`: each commit waits for Valkey's disk. `gather_ms` 0: the default on Kafka."""
 
     bootstrap: str
     events_topic: str
@@ -87,8 +89,7 @@ class _Service:
         self.log = KafkaLog(kafka)
         self.outlet = KafkaOutlet(kafka, f"{asked.transitions_topic}-{asked.name}", asked.transitions_topic)
         self.counting, self.relaying = _Counting(), _RelayCounting()
-        settings = Settings(gather_ms=asked.gather_ms) if asked.gather_ms else Settings()
-        self.evaluator_settings = settings
+        self.evaluator_settings = Settings(gather_ms=asked.gather_ms or GATHER_MS)
         self.asked, self.kafka = asked, kafka
         self.profile = cProfile.Profile() if asked.profile else None
         self.running: asyncio.Task[None] | None = None
