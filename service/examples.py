@@ -391,13 +391,15 @@ DEAD_LETTERS: Responses = {
         {
             "dead_letters": [
                 {
-                    "id": "0:1795424400000-0",
-                    "partition": 0,
-                    "offset": "536371",
-                    "timestamp": "2026-11-20T09:00:00.123Z",
+                    "id": "3:17",
+                    "at": "2026-11-20T09:00:00.250Z",
+                    "source": "events.purchase",
+                    "origin": "events.purchase:0:536371@1795424400123",
                     "reason": "customer_id: is missing",
                     "record": '{"type":"purchase"}',
                     "record_base64": "eyJ0eXBlIjoicHVyY2hhc2UifQ==",
+                    "key_base64": None,
+                    "cut_bytes": 0,
                 }
             ],
             "cursor": None,

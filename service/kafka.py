@@ -74,7 +74,13 @@ async def open_log(kafka: KafkaSettings, store: Store) -> KafkaLog:
 
 
 def make_evaluator(
-    settings: Settings, kafka: KafkaSettings, store: Store, log: KafkaLog, bounds: EvaluatorSettings, metrics: Metrics
+    settings: Settings,
+    kafka: KafkaSettings,
+    store: Store,
+    log: KafkaLog,
+    letters: KafkaDeadLetters,
+    bounds: EvaluatorSettings,
+    metrics: Metrics,
 ) -> Evaluator:
     """An evaluator that shares the partitions with others, and relays what it says to the topic of transitions."""
     # Also with a name of its own: what is left of its former run must not be taken for it.
@@ -84,7 +90,6 @@ def make_evaluator(
     relay = Relay(outlet, store, SYSTEM_CLOCK, relay_bounds, metrics.relay)
     group = GROUP if settings.events_topic == _EVENTS_TOPIC else f"{GROUP}-{settings.events_topic}"
     sharing = KafkaSharing(kafka, settings.evaluator_name, group, round(settings.session_timeout_seconds * 1000))
-    letters = LogLetters(KafkaDeadLetters(kafka, settings.dead_letters_topic), kafka.events_topic)
     return Evaluator(
         store,
         log,
@@ -94,5 +99,5 @@ def make_evaluator(
         sharing=sharing,
         durably=settings.redis_replicas_ack > 0,
         relay=relay,
-        dead_letters=letters,
+        dead_letters=LogLetters(letters, kafka.events_topic),
     )

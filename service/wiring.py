@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from consumers.embedded import Embedded
 from consumers.evaluator import Evaluator
 from consumers.evaluator import Settings as EvaluatorSettings
+from consumers.log.dead_letters import DeadLetterBox
+from consumers.log.kafka.dead_letters import KafkaDeadLetters
 from consumers.log.kafka.log import KafkaLog
 from consumers.log.kafka.settings import KafkaSettings
 from consumers.log.port import Log
 from consumers.log.redis_streams import RedisLog
 from consumers.state.checks import check_store
+from consumers.state.dead_letter_box import StoreDeadLetters
 from consumers.state.feed import Feed
 from consumers.state.keys import PARTITIONS
 from consumers.state.reads import Reads
@@ -50,6 +53,7 @@ class Services:
     reads: Reads
     registry: Registry
     metrics: Metrics
+    letters: DeadLetterBox
     evaluator: Evaluator | None = None
     embedded: Embedded | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -104,6 +108,8 @@ class Services:
             self._publishing.cancel()
             await asyncio.wait([self._publishing])
         await self.feed.close()
+        if isinstance(self.letters, KafkaDeadLetters):
+            await self.letters.close()
         if isinstance(self.log, KafkaLog):
             await self.log.close()
         await self.store.close()
@@ -186,6 +192,7 @@ def _services(
 ) -> Services:
     feed = Feed(store, log.partitions)
     metrics = Metrics(settings.metrics_event_types_max, settings.segments_max)
+    letters = _letters(settings, store, log, brokers)
     services = Services(
         settings=settings,
         store=store,
@@ -194,7 +201,8 @@ def _services(
         reads=Reads(store, log, feed),
         registry=Registry(store, log),
         metrics=metrics,
-        evaluator=_evaluator(settings, store, log, brokers, metrics) if evaluate else None,
+        letters=letters,
+        evaluator=_evaluator(settings, store, log, brokers, letters, metrics) if evaluate else None,
         embedded=embedded,
     )
     services.publish_pending()
@@ -207,8 +215,19 @@ def _gather_ms(settings: Settings, brokers: KafkaSettings | None) -> int:
     return _GATHER_MS_ON_REDIS if brokers is None else _GATHER_MS_ON_KAFKA
 
 
+def _letters(settings: Settings, store: Store, log: Log, brokers: KafkaSettings | None) -> DeadLetterBox:
+    if brokers is None:
+        return StoreDeadLetters(store, log.partitions)
+    return KafkaDeadLetters(brokers, settings.dead_letters_topic)
+
+
 def _evaluator(
-    settings: Settings, store: Store, log: Log, brokers: KafkaSettings | None, metrics: Metrics
+    settings: Settings,
+    store: Store,
+    log: Log,
+    brokers: KafkaSettings | None,
+    letters: DeadLetterBox,
+    metrics: Metrics,
 ) -> Evaluator:
     bounds = EvaluatorSettings(
         batch_records_max=settings.batch_records_max,
@@ -219,4 +238,5 @@ def _evaluator(
     if brokers is None:
         return Evaluator(store, log, bounds, metrics.evaluator)
     assert isinstance(log, KafkaLog), "with brokers the log is theirs"
-    return kafka.make_evaluator(settings, brokers, store, log, bounds, metrics)
+    assert isinstance(letters, KafkaDeadLetters), "and so are the dead letters"
+    return kafka.make_evaluator(settings, brokers, store, log, letters, bounds, metrics)

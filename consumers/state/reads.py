@@ -10,7 +10,6 @@ from consumers.log.port import Log, Offset
 from consumers.state.activation import Activation, activation
 from consumers.state.commit import Meta
 from consumers.state.cursors import CursorInvalid
-from consumers.state.dead_letters import DeadLetter, DeadLettersPage, read_dead_letters
 from consumers.state.definitions import Definitions, compile_newest, decode
 from consumers.state.feed import Feed
 from consumers.state.keys import PartitionKeys
@@ -24,8 +23,6 @@ from rules.profile import decode as decode_profile
 __all__ = [
     "Activation",
     "CursorInvalid",
-    "DeadLetter",
-    "DeadLettersPage",
     "Member",
     "MembersPage",
     "PartitionStatus",
@@ -137,7 +134,3 @@ class Reads:
             if left <= 0:
                 return False
             await self._feed.shown.after(seen, left)
-
-    async def dead_letters(self, limit: int = 100, cursor: str | None = None) -> DeadLettersPage:
-        """Newest first. Raises CursorInvalid."""
-        return await read_dead_letters(self._store, self._keys, limit, cursor)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -21,6 +19,7 @@ from service import logs
 from service.cli.output import Work, fail, out, say
 from service.cli.running import settings_from
 from service.cli.sources import sources_from
+from service.dead_letters import told
 from service.letters import open_letters
 from service.settings import Settings
 
@@ -54,7 +53,7 @@ async def _list(settings: Settings, limit: int, wish: Wish, *, as_json: bool) ->
                 break
             shown += 1
             if as_json:
-                out.print(orjson.dumps(as_object(letter)).decode(), markup=False)
+                out.print(orjson.dumps(told(letter)).decode(), markup=False)
             else:
                 say(as_text(letter))
     if not shown and not as_json:
@@ -71,32 +70,6 @@ def as_text(letter: DeadLetter) -> str:
         return f"{head}\n    (no value)"
     text = "".join(c if c.isprintable() else "·" for c in letter.raw[:_SHOWN_CHARS].decode(errors="replace"))
     return f"{head}\n    {text}{' …' if len(letter.raw) > _SHOWN_CHARS else ''}"
-
-
-def as_object(letter: DeadLetter) -> dict[str, Any]:
-    """As `--json` prints it. `record` is text where the bytes are UTF-8; `record_base64` is always exact."""
-    return {
-        "id": letter.id,
-        "at": format_instant(letter.put_ms),
-        "source": letter.source,
-        "origin": str(letter.origin),
-        "reason": letter.reason,
-        "record": _text(letter.raw),
-        "record_base64": _base64(letter.raw),
-        "key_base64": _base64(letter.key),
-        "cut_bytes": letter.cut_bytes,
-    }
-
-
-def _text(raw: bytes | None) -> str | None:
-    try:
-        return None if raw is None else raw.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _base64(raw: bytes | None) -> str | None:
-    return None if raw is None else base64.b64encode(raw).decode()
 
 
 # -- replay -----------------------------------------------------------------------------------------------------------

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter, Response
 
-from consumers.state.reads import CursorInvalid, DeadLetter, PartitionStatus
+from consumers.state.dead_letter_box import StoreDeadLetters
+from consumers.state.reads import CursorInvalid, PartitionStatus
 from rules.errors import Unavailable
-from rules.times import format_instant
+from service import dead_letters as letters
 from service import examples
 from service.answers import answer, instant
 from service.cursors import bad_cursor
@@ -18,6 +18,7 @@ from service.guard import With, WithProcess
 from service.metrics import CONTENT_TYPE
 from service.params import Cursor, Limit
 from service.problems import Problem
+from service.wiring import Services
 
 health = APIRouter(tags=["operations"])
 metrics = APIRouter(tags=["operations"])
@@ -65,9 +66,9 @@ async def get_status(parts: With) -> Response:
             "lag_records": _sum(each.lag_records for each in partitions),
             "clock_lag_ms": _max(each.clock_lag_ms for each in partitions),
             "relay_lag": _sum(each.relay_lag for each in partitions),
-            "dead_letters": sum(each.dead_letters for each in partitions),
+            "dead_letters": _sum(_in_store(parts, each) for each in partitions),
             "streams": parts.streams,
-            "partitions": [_told(each) for each in partitions],
+            "partitions": [_told(each) | {"dead_letters": _in_store(parts, each)} for each in partitions],
         }
     )
 
@@ -76,27 +77,10 @@ async def get_status(parts: With) -> Response:
 async def list_dead_letters(parts: With, limit: Limit, cursor: Cursor = None) -> Response:
     """Newest first: the reason, where the record stood, and its bytes as they came. They may hold personal data."""
     try:
-        page = await parts.reads.dead_letters(limit, cursor)
+        page = await letters.page_of(parts.letters, limit, cursor)
     except CursorInvalid:
         raise bad_cursor() from None
-    return answer({"dead_letters": [_letter(each) for each in page.letters], "cursor": page.cursor})
-
-
-def _letter(each: DeadLetter) -> dict[str, Any]:
-    """`record` is text where the bytes are UTF-8, else null; `record_base64` is always exact."""
-    try:
-        text = each.raw.decode()
-    except UnicodeDecodeError:
-        text = None
-    return {
-        "id": each.id,
-        "partition": each.partition,
-        "offset": str(each.offset),
-        "timestamp": format_instant(each.timestamp_ms),
-        "reason": each.reason,
-        "record": text,
-        "record_base64": base64.b64encode(each.raw).decode(),
-    }
+    return answer({"dead_letters": [letters.told(each) for each in page.letters], "cursor": page.cursor})
 
 
 def _sum(values: Iterable[int | None]) -> int | None:
@@ -138,5 +122,9 @@ def _told(each: PartitionStatus) -> dict[str, Any]:
         "timers_due": each.timers_due,
         "next_due": instant(each.next_due),
         "edition": each.edition,
-        "dead_letters": each.dead_letters,
     }
+
+
+def _in_store(parts: Services, each: PartitionStatus) -> int | None:
+    """Dead letters, where the store has them; a topic is not counted."""
+    return each.dead_letters if isinstance(parts.letters, StoreDeadLetters) else None

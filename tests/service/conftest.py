@@ -37,7 +37,13 @@ def valkey(quiet: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Em
 @pytest.fixture
 def settings(valkey: Embedded) -> Settings:
     """Tests that need others override this fixture, or copy it."""
-    return Settings(redis_url=SecretStr(valkey.url), partitions=PARTITIONS, http_port=0, shutdown_seconds=1)
+    return Settings(
+        redis_url=SecretStr(valkey.url),
+        kafka_bootstrap_servers=None,  # the environment may name a broker for the tests that want one
+        partitions=PARTITIONS,
+        http_port=0,
+        shutdown_seconds=1,
+    )
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import io
 import logging
 import time
@@ -14,7 +13,6 @@ import msgspec
 import orjson
 import pytest
 
-from consumers.log.port import NewRecord
 from consumers.state.keys import PartitionKeys
 from consumers.state.reads import PartitionStatus
 from rules.errors import Unavailable
@@ -26,7 +24,7 @@ from service.ops_app import create_ops_app
 from service.readiness import warnings_about
 from service.settings import Settings
 from service.wiring import Services
-from tests.service.conftest import PARTITIONS, client_of, opened
+from tests.service.conftest import client_of, opened
 from tests.service.sending import BUYERS, event, is_problem, members, put, send
 
 PERSON = "maria.silva@example.com"
@@ -169,29 +167,6 @@ def test_many_partitions_are_not_all_named() -> None:
 def status_of(partition: int) -> PartitionStatus:
     fields = {field.name: 0 for field in msgspec.structs.fields(PartitionStatus)}
     return PartitionStatus(**{**fields, "partition": partition, "owner": "", "trouble": ""})  # type: ignore[arg-type]
-
-
-async def test_dead_letters_are_listed_newest_first_with_their_bytes_as_they_came(settings: Settings) -> None:
-    async with opened(settings) as services, client_of(services) as client:
-        raw = [b"\xff\x00", b'{"a"', b"[]", "{é".encode()]
-        await services.log.append([NewRecord(n % PARTITIONS, each) for n, each in enumerate(raw)])
-        async with asyncio.timeout(30):
-            while (await client.get("/v1/status")).json()["dead_letters"] < len(raw):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        page = (await client.get("/v1/dead-letters?limit=3")).json()
-        rest = (await client.get("/v1/dead-letters", params={"limit": 3, "cursor": page["cursor"]})).json()
-        letters = page["dead_letters"] + rest["dead_letters"]
-        assert (len(page["dead_letters"]), rest["cursor"]) == (3, None)
-        assert sorted(base64.b64decode(each["record_base64"]) for each in letters) == sorted(raw)
-        assert {each["record"] for each in letters} == {None, '{"a"', "[]", "{é"}
-        assert all(each["reason"] and each["offset"].isdigit() and each["timestamp"] for each in letters)
-
-
-@pytest.mark.parametrize("before", [["1", ""], ["1-", ""], ["x-1", ""], ["9" * 30 + "-1", ""], ["1-1"]])
-async def test_a_cursor_that_no_list_of_dead_letters_gave_is_400(client: httpx2.AsyncClient, before: list[str]) -> None:
-    cursor = base64.urlsafe_b64encode(msgspec.msgpack.encode([before])).decode().rstrip("=")
-    is_problem(await client.get("/v1/dead-letters", params={"cursor": cursor}), 400, "invalid-parameter")
-    is_problem(await client.get("/v1/dead-letters?cursor=none"), 400, "invalid-parameter")
 
 
 async def test_a_role_without_an_api_answers_its_operators_by_the_same_tokens(settings: Settings) -> None:

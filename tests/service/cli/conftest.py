@@ -54,7 +54,11 @@ class Process:
 
     def __init__(self, *arguments: object, env: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-c", "from service.cli import main; main()", *map(str, arguments)]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("SEGMENTD_", "REDIS_URL"))}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SEGMENTD_", "REDIS_URL", "KAFKA_BOOTSTRAP"))
+        }
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**clean, **(env or {})}
         )
