@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import random
 import re
 import signal
@@ -59,6 +60,15 @@ class Evaluator(Process):
     async def runs(self) -> None:
         """Once it answers over HTTP."""
         self.url = await asyncio.to_thread(self.wait_for, r"segmentd evaluator runs; .* at (http://\S+)")
+
+    def heard(self) -> list[str]:
+        """Its lines so far; `wait_for` then waits for new ones."""
+        with contextlib.suppress(queue.Empty):
+            while not self._read_all:
+                line = self._queue.get_nowait()
+                self._read_all = line is None
+                self.lines += [] if line is None else [line]
+        return self.lines
 
     async def killed_itself(self) -> bool:
         """It ends at a failpoint; False: in another way."""
