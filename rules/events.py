@@ -109,6 +109,20 @@ def event_of(raw: dict[str, Any], now_ms: int | None, limits: EventLimits, rank:
     return event if trace is None else with_traceparent(event, trace)
 
 
+def usual_event(
+    event_type: str, customer_id: str, ts_text: str, event_id: str, properties: Any, now_ms: int, limits: EventLimits
+) -> Event | None:
+    """The same for what is known to be plain and has ids of the right size; None: let `event_of` look."""
+    if event_type not in _known_types or event_type in _SHAPES:
+        return None
+    ts = _recalled(ts_text)
+    if ts is None or (limits.future_ms is not None and ts > now_ms + limits.future_ms):
+        return None
+    if limits.age_ms is not None and ts < now_ms - limits.age_ms:
+        return None
+    return Event(event_type, customer_id, ts, event_id, properties, event_id)
+
+
 def with_traceparent(event: Event, trace: Any) -> Event:
     """The event with a W3C `traceparent`; what is none is left out, for it says nothing of the event itself."""
     if type(trace) is not str or _TRACEPARENT.fullmatch(trace) is None:

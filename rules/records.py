@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
@@ -27,8 +27,9 @@ from rules.events import (
     check_plain,
     event_of,
     kind,
+    usual_event,
 )
-from rules.limits import EVENT_DEPTH_MAX
+from rules.limits import CUSTOMER_ID_CHARS_MAX, EVENT_DEPTH_MAX, EVENT_ID_CHARS_MAX
 from rules.times import format_instant
 
 
@@ -126,9 +127,37 @@ def _why_unreadable(data: bytes, said: str) -> EventRejected:
 
 # -- the log ----------------------------------------------------------------------------------------------------------
 
+_Plain = str | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | bool | None
+
+
+class _Usual(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """An event as nearly all are, whose types say at once that it is plain: nothing deep, no number too great."""
+
+    type: str
+    customer_id: Annotated[str, msgspec.Meta(min_length=1, max_length=CUSTOMER_ID_CHARS_MAX)]
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=EVENT_ID_CHARS_MAX)]
+    ts: str
+    properties: dict[str, _Plain | list[dict[str, _Plain]]] = {}
+
+
+_decode_usual = msgspec.json.Decoder(_Usual).decode
+_USUAL_BYTES_MAX = 64 * 1024
+
 
 def decode_record(data: bytes, log_ts: int, limits: EventLimits = FROM_THE_LOG) -> Event | Tick | DefinitionRecord:
-    """A record of the log, stamped `log_ts`. Raises EventRejected for what belongs to the dead letters."""
+    """A record of the log, stamped `log_ts`. Raises EventRejected for what belongs to the dead letters.
+
+    Typed decoding takes a third of the time; what it does not take is read again, with more words.
+    """
+    if len(data) <= _USUAL_BYTES_MAX:
+        try:
+            usual = _decode_usual(data)
+        except (msgspec.DecodeError, ValueError):
+            pass
+        else:
+            event = usual_event(usual.type, usual.customer_id, usual.ts, usual.id, usual.properties, log_ts, limits)
+            if event is not None:
+                return event
     raw = decode_object(data, limits)
     kind_of = raw.get("type")
     if kind_of == "tick":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.errors import EventRejected
-from rules.events import Event
+from rules.events import FROM_THE_LOG, Event
 from rules.limits import EVENT_AGE_MS_MAX, EVENT_BYTES_MAX, EVENT_DEPTH_MAX, EVENT_FUTURE_MS_MAX
 from rules.records import (
     BodyUnreadable,
@@ -231,3 +232,76 @@ def test_no_body_is_more_than_events_rejections_or_unreadable(parts: list[bytes]
 def test_an_endless_broken_array_is_given_up_in_time() -> None:
     with pytest.raises(BodyUnreadable, match="too long to look for its good parts"):
         decode_batch(b"[NaN" + b"," * 2_100_000 + b"]", NOW)
+
+
+# -- the usual way and the long way ------------------------------------------------------------------------------------
+
+
+def long_way(data: bytes) -> Any:
+    """The event read by names, as `decode_event` reads it; the error's words for what is refused."""
+    try:
+        return decode_event(data, NOW, FROM_THE_LOG)
+    except EventRejected as error:
+        return str(error)
+
+
+def usual_way(data: bytes) -> Any:
+    try:
+        return decode_record(data, NOW)
+    except EventRejected as error:
+        return str(error)
+
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(2**64), 2**64),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+records = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.text(max_size=3) | st.just("x" * 128) | st.just("é" * 129) | scalars,
+        "type": st.sampled_from(["purchase", "page_view", "profile", "membership", "my_own", "Bad", "definition"])
+        | values,
+        "customer_id": st.text(max_size=3) | scalars,
+        "ts": st.sampled_from(
+            ["2026-11-20T09:00:00Z", "2026-11-20T08:00:00.5Z", "2026-11-20T24:00:00Z", "2027-01-01T00:00:00Z"]
+        )
+        | scalars,
+        "properties": st.dictionaries(st.text(max_size=3), values, max_size=4) | values,
+        "more": values,
+    },
+)
+
+
+@given(records, st.data())
+def test_the_usual_way_to_read_a_record_gives_what_the_long_way_gives(record: dict[str, Any], data: Any) -> None:
+    if record.get("type") == "definition":
+        return
+    raw = json.dumps(record, ensure_ascii=data.draw(st.booleans())).encode("utf-8", "surrogatepass")
+    if data.draw(st.booleans()) and raw:  # some of the bytes are others
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw = raw[:at] + data.draw(st.binary(max_size=3)) + raw[at + data.draw(st.integers(0, 2)) :]
+    long_way(event("known"))  # the instants of these are remembered, as those of earlier records are
+    assert usual_way(raw) == long_way(raw)
+    again = usual_way(raw)
+    assert repr(again) == repr(long_way(raw))  # 1 and 1.0, 0.0 and -0.0 are told apart
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        b'{"a":-0}', b'{"a":-0.0}', b'{"a":1e2}', b'{"a":1E400}', b'{"a":9223372036854775807}',
+        b'{"a":9223372036854775808}', b'{"a":-9223372036854775809}', b'{"a":0.1e-400}', b'{"a":"\\ud800"}',
+        b'{"a":"\\udc00\\ud800"}', b'{"a":"\xff"}', b'{"a":1,"a":2}', b'{"a":01}', b'{"a":1.}', b'{"a":NaN}',
+        b'{"items":[{"b":[1]}]}', b'{"items":[{"b":{"c":1}}]}', b'{"":1}', b'{"a":"\x00"}', b'{"a":"\t"}',
+        b'{"a":123456789012345678901234567890.5}', b"{} ", b'{"a":tru}', b'{"\xed\xa0\x80":1}',
+    ],
+)  # fmt: skip
+def test_both_ways_agree_on_the_corners_of_json(properties: bytes) -> None:
+    for text in (event("x", properties), event("x", properties)[:-1] + b',"type":"page_view"}'):
+        assert repr(usual_way(text)) == repr(long_way(text))
