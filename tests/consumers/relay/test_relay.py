@@ -230,6 +230,28 @@ async def test_a_zombie_that_wakes_up_within_its_transaction_publishes_nothing(w
     assert world.seen() == ["ana", "bo"]
 
 
+async def test_a_zombie_looks_who_owns_the_partition_before_it_goes_on(world: World) -> None:
+    zombie, heir = await world.process("a"), await world.process("b")
+    await zombie.take()
+    away, go_on = True, asyncio.Event()
+
+    async def fault(step: str, name: str) -> None:
+        if name == "a" and away:
+            raise Unavailable("away")
+        if name == "b" and step == "produce.before":
+            await go_on.wait()
+
+    world.topic.fault = fault
+    await zombie.commit("ana")
+    await until(lambda: bool(zombie.relay.reason))
+    await heir.take()  # it has `ana` from the outbox, and takes its time
+    away = False
+    await until(lambda: zombie.relay.take_lost() == [0])
+    go_on.set()
+    await heir.published()
+    assert world.seen() == ["ana"]
+
+
 async def test_what_is_let_go_cleanly_is_published_and_nobody_is_fenced(world: World) -> None:
     first, second = await world.process("a"), await world.process("b")
     await first.take(0)
@@ -365,6 +387,7 @@ async def test_only_the_holder_of_a_partition_writes_its_notes(world: World) -> 
     old = Holder(first.metas[0].epoch, "a")
     await second.take()
     now = Holder(second.metas[0].epoch, "b")
+    await second.kill()  # or it writes its own
     for holder in (old, Holder(now.epoch, "a"), Holder(old.epoch, "b")):
         with pytest.raises(Reload):
             await note_relayed(world.store, PartitionKeys(0), holder, "9 9 9 9 9", 0)
