@@ -26,6 +26,7 @@ from service.readiness import Readiness
 from service.settings import Settings
 
 _AGAIN_S = 1.0
+_END_S = 5.0  # for who is cancelled to end
 _log = logs.get("intake")
 
 
@@ -120,6 +121,7 @@ class IntakeProcess:
             await intake.stop()
             await running
         finally:
+            await intake.stop()  # a client may swallow a cancellation
             running.cancel()
             closing.cancel()
-            await asyncio.wait([running, closing])
+            await asyncio.wait([running, closing], timeout=_END_S)

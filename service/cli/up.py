@@ -8,10 +8,13 @@ from pathlib import Path
 from service import logs
 from service.cli.defining import define
 from service.cli.files import SegmentFile, good_segments
+from service.cli.intake import IntakeProcess
 from service.cli.output import out, say
 from service.cli.running import Beside, Signals, data_place, refuse_open_door, run, serve, settings_from
 from service.cli.sampling import send_history, send_visits
+from service.cli.sources import sources_from
 from service.cli.view import View
+from service.kafka import kafka_settings
 from service.sample import sample_segments
 from service.settings import Settings
 from service.wiring import Services
@@ -68,6 +71,14 @@ async def _up(settings: Settings, signals: Signals, files: Sequence[SegmentFile]
         await send_visits(services)
 
     beside: list[Beside] = [watch, traffic] if sample else [watch]
+    if (brokers := kafka_settings(settings)) is not None:
+        sources = sources_from(settings, None)
+
+        async def read_sources(services: Services, url: str) -> None:
+            process = IntakeProcess(settings, brokers, sources, services.metrics, services.closing)
+            await process.work(url)
+
+        beside.append(read_sources)
     return await serve(settings, signals, evaluate=True, prepare=prepare, beside=beside)
 
 
