@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from typing import Literal
+
+import structlog
 
 from consumers.evaluator.hot import Kept
 from consumers.evaluator.metrics import Metrics, Outcome
@@ -14,6 +17,8 @@ from rules.profile import encode
 from rules.times import NEVER
 from rules.transitions import Transition, render
 
+_log = structlog.get_logger("evaluator")
+
 _REASON_CHARS_MAX = 2_000
 
 
@@ -23,12 +28,13 @@ class Draft:
     `instead`: by place in `transitions`, what stands in the feed instead of what they render to (see `recovery`).
     """
 
-    __slots__ = ("dead", "instead", "moved", "new_customers", "tally", "touched", "transitions", "types")
+    __slots__ = ("adopted", "dead", "instead", "moved", "new_customers", "tally", "touched", "transitions", "types")
 
     def __init__(self) -> None:
         self.touched: dict[str, Kept] = {}
         self.transitions: list[Transition] = []
         self.instead: dict[int, bytes] = {}
+        self.adopted: list[tuple[Literal["differs", "absent"], Transition]] = []
         self.dead: list[DeadLetter] = []
         self.moved: list[NewRecord] = []
         self.tally = Tally()
@@ -113,6 +119,14 @@ class Draft:
         for outcome, count in counts.items():
             if count:
                 metrics.events("", outcome, count)
+        for why, change in self.adopted:
+            metrics.adopted(why, 1)
+            _log.error(
+                "a published transition stands, though doing the log again gave something else",
+                why=why,
+                segment=change.segment,
+                sequence=change.sequence,
+            )
         if self.moved:
             metrics.moved(len(self.moved))
         kinds = Counter((change.segment, change.entered) for change in self.transitions)

@@ -12,7 +12,6 @@ from typing import Protocol
 
 import msgspec
 import orjson
-import structlog
 
 from consumers.evaluator.draft import Draft
 from consumers.evaluator.owned import Owned
@@ -22,7 +21,6 @@ from rules.profile import CHANGED, SEQUENCE
 from rules.times import parse_instant
 from rules.transitions import Transition, render
 
-_log = structlog.get_logger("evaluator")
 _CHUNK = 500  # transitions looked at in one commit, in the end
 
 
@@ -63,7 +61,7 @@ class Restoring:
                 state = draft.touched[change.customer_id].profile.members[change.segment]
                 if state[SEQUENCE] == change.sequence:
                     state[CHANGED] = draft.transitions[nth].time
-                self._tell("differs", change)
+                draft.adopted.append(("differs", change))
 
     async def finish_some(self) -> None:
         """Adopt a chunk of what did not come again."""
@@ -82,21 +80,11 @@ class Restoring:
             draft.instead[len(draft.transitions)] = value
             draft.transitions.append(change)
             kept.profile.members[segment] = [sequence, change.time]
-            self._tell("absent", change)
+            draft.adopted.append(("absent", change))
         if draft.transitions:
             await self._owned.commit(draft, self._owned.begin_commit(draft))
         for each in chunk:
             del self._missing[each]
-
-    def _tell(self, why: str, change: Transition) -> None:
-        _log.error(
-            "a published transition stands, though doing the log again gave something else",
-            why=why,
-            partition=self._owned.number,
-            segment=change.segment,
-            sequence=change.sequence,
-        )
-        self._owned.metrics.adopted("differs" if why == "differs" else "absent", 1)
 
 
 def _parts(transition_id: str) -> tuple[str, str, int]:
