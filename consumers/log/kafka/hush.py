@@ -6,8 +6,9 @@ import logging
 
 AGAIN_S = 60.0
 _LOGGERS = (
+    "aiokafka",  # of the client itself, which tries to connect and asks for metadata
     "aiokafka.admin.client",
-    "aiokafka.client",
+    "aiokafka.cluster",
     "aiokafka.conn",
     "aiokafka.consumer.consumer",
     "aiokafka.consumer.fetcher",

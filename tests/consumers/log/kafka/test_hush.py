@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import logging
+from types import ModuleType
+
+import pytest
+from aiokafka import admin, client, cluster, conn, consumer
+from aiokafka.consumer import group_coordinator
+from aiokafka.producer import sender
 
 from consumers.log.kafka.hush import AGAIN_S, OnceAMinute, hush
 
@@ -22,8 +28,10 @@ def test_the_same_text_comes_once_a_minute_whatever_it_names() -> None:
     assert once.filter(line("no connection to %s", 1000.0 + AGAIN_S, "a"))
 
 
-def test_it_is_put_on_the_clients_loggers_once() -> None:
+@pytest.mark.parametrize(
+    "module", [admin.client, client, cluster, conn, consumer.consumer, consumer.fetcher, group_coordinator, sender]
+)
+def test_it_is_put_once_on_the_logger_that_a_module_of_the_client_has(module: ModuleType) -> None:
     hush()
     hush()
-    filters = logging.getLogger("aiokafka.consumer.fetcher").filters
-    assert sum(isinstance(each, OnceAMinute) for each in filters) == 1
+    assert sum(isinstance(each, OnceAMinute) for each in module.log.filters) == 1
