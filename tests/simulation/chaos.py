@@ -29,6 +29,8 @@ class Chaos:
         if simulation.group is not None:
             kinds.append(self._share)
         self._kinds = [kind for kind in kinds if rng.random() < 0.5]
+        if simulation.topic is not None and not {self._forget, self._empty} & {*self._kinds}:
+            self._kinds += [self._retain] if rng.random() < 0.5 else []
         self._pause_s = rng.choice((0.5, 2.0, 6.0))
 
     async def run(self) -> None:
@@ -102,6 +104,14 @@ class Chaos:
 
     def _cut_topic(self) -> None:
         self._simulation.network.cut("topic", self._rng.choice((0.2, 2.0, 12.0)))
+
+    def _retain(self) -> None:
+        """As after a week of idleness. (Not where the store forgets: what a topic holds no more, nobody knows.)"""
+        simulation = self._simulation
+        if simulation.topic is not None:
+            partition = self._rng.randrange(simulation.world.partitions)
+            if simulation.topic.drop_old(partition):
+                self._count("topic: retention")
 
     def _share(self) -> None:
         if self._simulation.group is not None:

@@ -161,7 +161,7 @@ class Simulation:
         column = self.log.records[partition]
         if meta.position != (column[-1].offset if column else START):
             return False
-        if self.topic is not None and len(self.topic.committed(partition)) != meta.numbered:
+        if self.topic is not None and len(self.topic.told[partition]) != meta.numbered:
             return False
         long_due = max(meta.clock, self.loop.now_ms() - OVERDUE_MS)
         due = self.server.ask(("ZCOUNT", keys.timers, "-inf", f"({long_due}"))
@@ -172,7 +172,7 @@ class Simulation:
         ends = [len(column) - 1 for column in self.log.records]
         why = [f"{each.process}: {each.reason()}" for each in self.services]
         sources = {place: (at, len(self.sources.records[place])) for place, at in self.sources.committed.items()}
-        topic = [len(self.topic.committed(p)) if self.topic else 0 for p in range(self.world.partitions)]
+        topic = [len(self.topic.told[p]) if self.topic else 0 for p in range(self.world.partitions)]
         return (
             f"positions {[meta.position for meta in metas]} of {ends}, published {topic} of"
             f" {[meta.numbered for meta in metas]}, {sources}; {'; '.join(why)}"

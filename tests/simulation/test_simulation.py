@@ -35,6 +35,7 @@ FAULTS = {
     "store emptied",
     "store rebuilt",
     "store rolled back",
+    "topic: retention",
     "topic: transaction aborted",
     "topic: transaction timed out",
     "told: the store has lost what the topic holds: the log is read again, and what comes again is left out",

@@ -11,13 +11,14 @@ from consumers.failpoints import reach
 from consumers.log.port import Offset
 from consumers.relay.port import Outgoing, Place, Published
 from rules.errors import Unavailable
-from tests.consumers.relay.memory_outlet import MemoryOutlet, MemoryTopic, State
+from tests.consumers.relay.memory_outlet import MemoryOutlet, MemoryTopic, State, Transaction
 from tests.simulation.faults import Network
 from tests.simulation.invariants import Broken
 
 T = TypeVar("T")
 
 TRANSACTION_S = 10.0
+RETENTION_S = 12.0  # longer than a transaction, and than the store may be unable to take a note down
 
 
 class SimTopic(MemoryTopic):
@@ -27,8 +28,10 @@ class SimTopic(MemoryTopic):
         super().__init__(partitions)
         self._note = note
         self._network = network
-        self._seen = [0] * partitions
+        self._seen = [0] * partitions  # offsets that have been checked
+        self.told: list[list[bytes]] = [[] for _ in range(partitions)]  # all that read-committed readers ever saw
         self._last = [Place(0, -1, -1, 0)] * partitions
+        self._times: list[list[float]] = [[] for _ in range(partitions)]  # by offset, when it was written
         self._sequences: dict[tuple[int, str], int] = {}
 
     def produce(self, name: str, epoch: int, partition: int, outgoing: Sequence[Outgoing]) -> None:
@@ -36,6 +39,19 @@ class SimTopic(MemoryTopic):
         super().produce(name, epoch, partition, outgoing)
         if new:
             self._network.loop.outside(TRANSACTION_S, self._give_up, name, self._open[name])
+
+    def drop_old(self, partition: int) -> bool:
+        """Retention: what is older than RETENTION_S goes. Whether anything went."""
+        until = self._network.loop.seconds - RETENTION_S
+        old = [entry for entry in self.partitions[partition] if self._times[partition][entry.offset] < until]
+        if not old:
+            return False
+        self.retain(partition, old[-1].offset + 1)
+        return True
+
+    def _append(self, partition: int, outgoing: Outgoing | None, transaction: Transaction) -> None:
+        super()._append(partition, outgoing, transaction)
+        self._times[partition].append(self._network.loop.seconds)
 
     def _give_up(self, name: str, transaction: object) -> None:
         if self._open.get(name) is transaction:
@@ -52,11 +68,12 @@ class SimTopic(MemoryTopic):
                 self._check_partition(partition)
 
     def _check_partition(self, partition: int) -> None:
-        entries = self.partitions[partition]
-        for entry in entries[self._seen[partition] :]:
+        for entry in self.partitions[partition]:
+            if entry.offset < self._seen[partition]:
+                continue
             if entry.transaction.state is State.OPEN:
                 break
-            self._seen[partition] += 1
+            self._seen[partition] = entry.offset + 1
             if entry.outgoing is not None and entry.transaction.state is State.COMMITTED:
                 self._check_one(partition, entry.outgoing)
 
@@ -72,6 +89,7 @@ class SimTopic(MemoryTopic):
             raise Broken(f"topic, partition {partition}: place {place} after {last}")
         self._note(f"  topic {partition}: {name} {sequence} {place}")
         self._last[partition] = place
+        self.told[partition].append(outgoing.value)
         self._sequences[partition, name] = int(sequence)
 
 
