@@ -217,7 +217,7 @@ def _wakes(node: EventNode) -> bool:
 
 def _close(slot: Slot, gates: list[Leaf]) -> None:
     """Lets a slot sleep until the first of its gates holds."""
-    gate, levels = gates[0].slot, [least_level(leaf) for leaf in gates]
+    gate, levels = gates[0].slot, [leaf.least for leaf in gates]
     assert gate is not None, "slots are made before gates are closed"
     slot.gate, slot.opens = gate.index, min(level for level in levels if level is not None)
     gate.gated = (*gate.gated, slot)
@@ -287,6 +287,7 @@ def _slot(index: int, asked: _SlotAsked) -> Slot:
         if isinstance(slot, NumberSlot):
             assert comparison is not None
             leaf.truths = slot.levels.truths(comparison, asked.scale)
+            leaf.least = least_level(leaf.truths)
         elif isinstance(slot, MaskSlot):
             assert comparison is not None
             leaf.bit = bits.setdefault(identity((comparison, tz)), len(bits))

@@ -54,7 +54,7 @@ def tree(node: Tree, profile: Profile, now: int) -> dict[str, Any]:
     verdict = judge(node, profile, now)
     told: dict[str, Any] = {"at": node.node.at if isinstance(node, Leaf) else node.at}
     if isinstance(node, Leaf):
-        told |= {"kind": _kind(node)} | reading(node, profile, now)
+        told |= {"kind": _kind(node)} | reading(node, verdict.holds, profile, now)
         told["until"] = instant(verdict.until)
         return told
     told |= {"kind": node.kind, "holds": verdict.holds, "until": instant(verdict.until)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rules.judge import judge
+from rules.judge import Verdict, judge
 from rules.limits import FORECAST_STEPS_MAX
 from rules.membership import wanted
 from rules.plan import Plan, SegmentPlan
@@ -13,29 +13,34 @@ from rules.times import NEVER
 from rules.tree import leaves
 
 
-def forecast(profile: Profile, plan: Plan, segment: SegmentPlan, now: int) -> int | None:
-    """The instant (ms) after `now` of the next change: NEVER for none, None where 64 steps did not tell."""
+def forecast(
+    profile: Profile, plan: Plan, segment: SegmentPlan, now: int, standing: Verdict | None = None
+) -> int | None:
+    """The instant (ms) after `now` of the next change: NEVER for none, None where 64 steps did not tell.
+
+    `standing`: the verdict of `enter` at `now`, where it is known already.
+    """
     if segment.paused:
         return NEVER
     if segment.exit is None and not segment.held and segment.id not in profile.overrides and not segment.names:
-        return _plain(profile, segment, now)
+        return _plain(profile, segment, now, standing)
     return _with_others(profile, _closure(plan, segment), segment, now)
 
 
-def _plain(profile: Profile, segment: SegmentPlan, now: int) -> int | None:
+def _plain(profile: Profile, segment: SegmentPlan, now: int, standing: Verdict | None) -> int | None:
     """A segment that hangs on nothing but its own condition."""
     if segment.enter is None:
         return NEVER
     member = profile.is_member(segment.id)
-    instant = now
-    for _ in range(FORECAST_STEPS_MAX):
-        verdict = judge(segment.enter, profile, instant)
-        if verdict.holds != member and instant > now:
-            return instant
-        instant = verdict.until
+    instant = (standing or judge(segment.enter, profile, now)).until
+    for _ in range(FORECAST_STEPS_MAX - 1):
         if instant >= NEVER:
             return NEVER
-    return None
+        verdict = judge(segment.enter, profile, instant)
+        if verdict.holds != member:
+            return instant
+        instant = verdict.until
+    return NEVER if instant >= NEVER else None
 
 
 def _closure(plan: Plan, segment: SegmentPlan) -> list[SegmentPlan]:

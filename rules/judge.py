@@ -28,17 +28,16 @@ def judge(tree: Tree, profile: Profile, now: int) -> Verdict:
     """The verdict at `now` (ms) over what the profile has collected; memberships as announced."""
     if isinstance(tree, Leaf):
         return _leaf(tree, profile, now)
-    verdicts = [judge(child, profile, now) for child in tree.of]
-    return combine(tree, verdicts)
+    return combine(tree, [judge(child, profile, now) for child in tree.of])
 
 
 def combine(branch: Branch, verdicts: list[Verdict]) -> Verdict:
     """A branch's verdict from its children's: it stands until so many of those that decide it may have changed."""
-    holding = sorted(verdict.until for verdict in verdicts if verdict.holds)
-    failing = sorted(verdict.until for verdict in verdicts if not verdict.holds)
     if branch.kind == "not":
         return Verdict(not verdicts[0].holds, verdicts[0].until)
-    needed = {"all": len(verdicts), "at_least": branch.n}.get(branch.kind, 1)
+    holding = sorted([verdict.until for verdict in verdicts if verdict.holds])
+    failing = sorted([verdict.until for verdict in verdicts if not verdict.holds])
+    needed = len(verdicts) if branch.kind == "all" else branch.n if branch.kind == "at_least" else 1
     if len(holding) >= needed:
         verdict = Verdict(True, holding[len(holding) - needed])
     else:
@@ -50,6 +49,10 @@ def _leaf(leaf: Leaf, profile: Profile, now: int) -> Verdict:
     if leaf.sample is not None:
         return Verdict(leaf.sample(profile.customer_id), NEVER)
     assert leaf.slot is not None
+    if leaf.least is not None:
+        exact = leaf.slot.reaches(profile, now, leaf.least)
+        if exact is not None:
+            return Verdict(*exact)
     level, wake = leaf.slot.evaluate(profile, now)
     holds = leaf.truth(level)
     for _ in range(_LEAF_STEPS):
@@ -62,43 +65,39 @@ def _leaf(leaf: Leaf, profile: Profile, now: int) -> Verdict:
     return Verdict(holds, wake)
 
 
-def deciding(tree: Tree, profile: Profile, now: int) -> list[Leaf]:
-    """The leaves that make the verdict what it is: of an `all` that fails those that fail, and so on."""
+def deciding(tree: Tree, profile: Profile, now: int) -> tuple[Verdict, list[tuple[Leaf, bool]]]:
+    """The verdict, and the leaves that make it what it is, each with whether it holds: of an `all` that fails those
+    that fail, and so on. Every leaf is judged once."""
     if isinstance(tree, Leaf):
-        return [tree]
-    holds = [judge(child, profile, now).holds for child in tree.of]
-    if tree.kind == "not":
-        wanted = holds[0]
-    elif tree.kind == "all":
-        wanted = all(holds)
-    elif tree.kind == "at_least":
-        wanted = sum(holds) >= tree.n
-    else:
-        wanted = any(holds)
-    return [
-        leaf
-        for child, held in zip(tree.of, holds, strict=True)
-        if held == wanted
-        for leaf in deciding(child, profile, now)
-    ]
+        verdict = _leaf(tree, profile, now)
+        return verdict, [(tree, verdict.holds)]
+    parts = [deciding(child, profile, now) for child in tree.of]
+    verdict = combine(tree, [part for part, _ in parts])
+    wanted = verdict.holds != (tree.kind in ("not", "none"))
+    return verdict, [each for part, found in parts if part.holds == wanted for each in found]
 
 
-def why(trees: list[Tree], profile: Profile, now: int) -> tuple[dict[str, Any], ...]:
-    """The deciding leaves as they go into a transition, at most 20."""
-    found = [leaf for tree in trees for leaf in deciding(tree, profile, now)]
-    return tuple(reading(leaf, profile, now) for leaf in found[:WHY_LEAVES_MAX])
+def why(trees: list[Tree], profile: Profile, now: int) -> tuple[list[Verdict], tuple[dict[str, Any], ...]]:
+    """The verdict of each tree, and the deciding leaves as they go into a transition, at most 20."""
+    verdicts: list[Verdict] = []
+    decided: list[tuple[Leaf, bool]] = []
+    for tree in trees:
+        verdict, found = deciding(tree, profile, now)
+        verdicts.append(verdict)
+        decided += found
+    return verdicts, tuple([reading(leaf, holds, profile, now) for leaf, holds in decided[:WHY_LEAVES_MAX]])
 
 
-def reading(leaf: Leaf, profile: Profile, now: int) -> dict[str, Any]:
-    """What a leaf asks, what it finds and whether that is enough."""
-    record: dict[str, Any] = {"at": leaf.node.at, "holds": judge(leaf, profile, now).holds}
+def reading(leaf: Leaf, holds: bool, profile: Profile, now: int) -> dict[str, Any]:
+    """What a leaf asks, what it finds and whether that is enough (`holds`)."""
+    record: dict[str, Any] = {"at": leaf.node.at, "holds": holds}
     if leaf.slot is not None:
         raw = leaf.slot.value(profile, now)
         record["value"] = show.value(leaf, raw, now)
         if approximate(leaf, profile):
             record["approximate"] = True
     elif isinstance(leaf.node, SampleNode):
-        record["value"] = record["holds"]
+        record["value"] = holds
     record["asked"] = show.asked(leaf)
     return record
 

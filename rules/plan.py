@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -34,6 +35,7 @@ class SegmentPlan:
     def __init__(self, document: Segment, version: int, paused: bool) -> None:
         self.id, self.document, self.version, self.paused = document.id, document, version, paused
         self.timezone, self.hold = document.timezone, document.hold
+        self.held = document.hold != Hold()
         self.place = 0
         self.itself = Concern(())
         self.enter: Tree | None = None
@@ -41,15 +43,11 @@ class SegmentPlan:
         self.enter_holds: Holds = always_false
         self.exit_holds: Holds | None = None
 
-    @property
+    @cached_property
     def names(self) -> set[str]:
-        """The ids of the segments it names."""
+        """The ids of the segments it names. Asked for once both trees are here."""
         trees = [tree for tree in (self.enter, self.exit) if tree is not None]
         return {leaf.node.segment for tree in trees for leaf in leaves(tree) if isinstance(leaf.node, SegmentNode)}
-
-    @property
-    def held(self) -> bool:
-        return self.hold != Hold()
 
 
 class TypeIndex:

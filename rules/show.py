@@ -15,6 +15,7 @@ from rules.language.documents import (
     SegmentNode,
     TagNode,
 )
+from rules.language.documents import Leaf as LeafNode
 from rules.limits import DAY_MS
 from rules.numbers import MICRO, number
 from rules.slots import NumberSlot, PairSlot
@@ -38,8 +39,13 @@ def span(ms: int) -> str:
 
 
 def asked(leaf: Leaf) -> dict[str, Any]:
-    """What a leaf asks, in the words of the document."""
-    node = leaf.node
+    """What a leaf asks, in the words of the document: one object for all who ask, not to be changed."""
+    if leaf.asked is None:
+        leaf.asked = _asked(leaf.node)
+    return leaf.asked
+
+
+def _asked(node: LeafNode) -> dict[str, Any]:
     if isinstance(node, EventNode):
         return {} if node.measure.comparison is None else _comparison(node.measure.comparison)
     if isinstance(node, AttributeNode | PairNode):

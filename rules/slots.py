@@ -42,6 +42,11 @@ class Slot:
     def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
         raise NotImplementedError
 
+    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+        """Whether the level is at least so much, and until exactly when that stands if no event comes. None: whoever
+        asks has to find out by evaluating."""
+        return None
+
     def value(self, profile: Profile, now: int) -> Any:
         """What it reads at `now`, for people."""
         raise NotImplementedError
@@ -151,6 +156,17 @@ class RollingCount(RollingSlot):
             return level, ts[-held] + within
         return level, NEVER
 
+    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+        series = profile.features.get(self.key)
+        if series is None or series.aged or not 0 < least <= len(self.bounds):
+            return None
+        asked, ts = self.bounds[least - 1], series.ts
+        if asked <= 0:
+            return True, NEVER
+        if asked > len(ts) or ts[-asked] <= now - self.within:
+            return False, NEVER
+        return True, ts[-asked] + self.within
+
 
 class RollingSum(RollingSlot):
     """`sum` in the last so many ms; bisection finds where it falls below as long as no amount is negative."""
@@ -173,6 +189,18 @@ class RollingSum(RollingSlot):
             return level, ts[bisect_right(sums, sums[-1] - held) - 1] + within
         return level, NEVER
 
+    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+        series = profile.features.get(self.key)
+        if series is None or series.falls or series.aged or not series.ts or not 0 < least <= len(self.bounds):
+            return None
+        asked, ts, sums = self.bounds[least - 1], series.ts, series.sums
+        if asked <= 0:
+            return True, NEVER
+        spare = sums[-1] - asked  # what may have left the window
+        if sums[bisect_right(ts, now - self.within)] > spare:
+            return False, NEVER
+        return True, ts[bisect_right(sums, spare) - 1] + self.within
+
 
 class TotalCount(NumberSlot):
     """`count` of all events ever: only grows."""
@@ -181,6 +209,12 @@ class TotalCount(NumberSlot):
         level = profile.levels.get(self.index, self.default)
         if level < len(self.bounds) and series.total[COUNT] >= self.bounds[level]:
             self.refresh(profile, now, moved)
+
+    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+        series = profile.features.get(self.key)
+        if series is None or not series.total or not 0 < least <= len(self.bounds):
+            return None
+        return series.total[COUNT] >= self.bounds[least - 1], NEVER
 
 
 class TotalSum(NumberSlot):
@@ -213,6 +247,13 @@ class AgeSlot(NumberSlot):
         if level < len(self.bounds):
             changes = min(changes, instant + self.bounds[level])
         return level, changes
+
+    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+        series = profile.features.get(self.key)
+        if series is None or not self.meter.from_total or not series.total or not 0 < least <= len(self.bounds):
+            return None
+        passes: int = self.meter.value(series, now) + self.bounds[least - 1]
+        return (True, NEVER) if passes <= now else (False, passes)
 
 
 class MaskSlot(Slot):

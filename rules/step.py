@@ -14,7 +14,7 @@ from rules.concerns import Moved
 from rules.events import Event
 from rules.fold import Tally, fold
 from rules.forecast import forecast
-from rules.judge import why
+from rules.judge import Verdict, why
 from rules.limits import LATE_TOLD_MS_MIN
 from rules.membership import wanted
 from rules.plan import SHADOW, Plan, SegmentPlan
@@ -192,6 +192,8 @@ def _change(profile: Profile, plan: Plan, segment: SegmentPlan, now: int, cause:
     state = profile.members.get(segment.id)
     sequence = (state[SEQUENCE] if state else 0) + 1
     profile.members[segment.id] = [sequence, now]
+    verdicts, reasons = _why(profile, segment, now, sequence % 2 == 1)
+    standing = verdicts[0] if verdicts and segment.exit is None else None  # then it is that of `enter`
     return Transition(
         segment.id,
         segment.version,
@@ -200,18 +202,21 @@ def _change(profile: Profile, plan: Plan, segment: SegmentPlan, now: int, cause:
         now,
         cause,
         event_id,
-        _why(profile, segment, now, sequence % 2 == 1),
-        forecast(profile, plan, segment, now),
+        reasons,
+        forecast(profile, plan, segment, now, standing),
     )
 
 
-def _why(profile: Profile, segment: SegmentPlan, now: int, entered: bool) -> tuple[dict[str, Any], ...]:
+def _why(
+    profile: Profile, segment: SegmentPlan, now: int, entered: bool
+) -> tuple[list[Verdict], tuple[dict[str, Any], ...]]:
+    """The verdicts of the trees that decided, and what decided them."""
     override = profile.overrides.get(segment.id)
     if override is not None and override[IN_FORCE]:
         reason: dict[str, Any] = {"at": "membership", "holds": True, "value": override[ACTION]}
         if override[UNTIL] < NEVER:
             reason["until"] = format_instant(override[UNTIL])
-        return (reason,)
+        return [], (reason,)
     if entered:
         trees = [segment.enter, segment.exit]
     elif segment.exit_holds is not None and segment.exit_holds(profile):

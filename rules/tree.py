@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from rules.concerns import Guard
 from rules.language.documents import Leaf as LeafNode
@@ -18,13 +19,19 @@ Holds = Callable[[Profile], bool]
 
 @dataclass(slots=True, eq=False)
 class Leaf:
-    """Holds by `truths[level + 1]` of a number slot, by bit `bit` of a mask or switch, or by `sample`."""
+    """Holds by `truths[level + 1]` of a number slot, by bit `bit` of a mask or switch, or by `sample`.
+
+    `least`: the level of a number from which on it holds, if it does so on every higher one. `asked`: what it asks in
+    the words of the document, once `rules.show` was asked for it.
+    """
 
     node: LeafNode
     slot: Slot | None = None
     truths: tuple[bool, ...] = ()
+    least: int | None = None
     bit: int = 0
     sample: Callable[[str], bool] | None = None
+    asked: dict[str, Any] | None = None
 
     def truth(self, level: int) -> bool:
         return self.truths[level + 1] if self.truths else bool(level >> self.bit & 1)
@@ -66,16 +73,16 @@ def guard_of(tree: Tree, moved: Slot) -> Guard | None:
         return None
     for child in tree.of:
         if isinstance(child, Leaf) and isinstance(child.slot, NumberSlot) and child.slot is not moved:
-            least = least_level(child)
+            least = child.least
             if least is not None and child.slot.default < least:
                 return child.slot.index, child.slot.default, least
     return None
 
 
-def least_level(leaf: Leaf) -> int | None:
-    """The level from which on a number leaf holds, if it does so on every higher one."""
-    first = leaf.truths.index(True) if True in leaf.truths else len(leaf.truths)
-    return first - 1 if all(leaf.truths[first:]) else None
+def least_level(truths: tuple[bool, ...]) -> int | None:
+    """The level from which on the truths of a number (by level + 1) are true, if they are on every higher one."""
+    first = truths.index(True) if True in truths else len(truths)
+    return first - 1 if all(truths[first:]) else None
 
 
 def always_false(profile: Profile) -> bool:
@@ -122,9 +129,8 @@ def _render_leaf(leaf: Leaf, names: dict[str, object]) -> str:
     level = f"p.levels.get({leaf.slot.index}, {leaf.slot.default})"
     if not isinstance(leaf.slot, NumberSlot):
         return f"({level} >> {leaf.bit} & 1 == 1)"
-    least = least_level(leaf)
-    if least is not None:
-        return f"({level} >= {least})"
+    if leaf.least is not None:
+        return f"({level} >= {leaf.least})"
     name = f"t{len(names)}"
     names[name] = leaf.truths
     return f"{name}[{level} + 1]"

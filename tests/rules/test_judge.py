@@ -141,7 +141,7 @@ def test_the_leaves_that_make_it_what_it_is_decide(enter: str, tags: str, paths:
     tree = plan.segments["x"].enter
     assert tree is not None
 
-    assert [leaf.node.at for leaf in deciding(tree, partition.profiles["ana"], 0)] == paths
+    assert [leaf.node.at for leaf, _ in deciding(tree, partition.profiles["ana"], 0)[1]] == paths
 
 
 nested = st.recursive(
@@ -167,8 +167,11 @@ def test_the_deciding_leaves_alone_decide(enter: str, tags: set[str]) -> None:
     tree, profile = plan.segments["x"].enter, partition.profiles["ana"]
     assert tree is not None
     held = judge(tree, profile, 0).holds
-    fixed = {id(leaf) for leaf in deciding(tree, profile, 0)}
+    verdict, found = deciding(tree, profile, 0)
+    fixed = {id(leaf) for leaf, _ in found}
     every = list(leaves(tree))
+    assert verdict.holds == held
+    assert all(judge(leaf, profile, 0).holds == holds for leaf, holds in found)
     assert 0 < len(fixed) <= len(every)
 
     others = [leaf for leaf in every if id(leaf) not in fixed]
@@ -223,7 +226,7 @@ def test_a_reason_says_what_was_asked_and_what_was_found(enter: str, reason: dic
     tree = plan.segments["a"].enter
     assert tree is not None
 
-    assert why([tree], partition.profiles["ana"], HOUR) == ({"at": "enter"} | reason,)
+    assert why([tree], partition.profiles["ana"], HOUR)[1] == ({"at": "enter"} | reason,)
 
 
 def test_a_reason_beyond_a_cap_says_that_it_is_approximate() -> None:
