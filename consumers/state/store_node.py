@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +48,7 @@ class Node:
 
     def __init__(self, address: Address, access: Access, connections_max: int) -> None:
         self.address = address
+        self._timeout_s = access.timeout_s
         self._pool = access.pool(address, connections_max)
 
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
@@ -55,12 +57,14 @@ class Node:
         """
         pieces = pack(commands)
         try:
-            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(self._timeout_s):
+                connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
             raise self._away(error) from error
         try:
-            await connection.send_packed_command(pieces)
-            return [await _answer(connection) for _ in commands]
+            async with asyncio.timeout(self._timeout_s):
+                await connection.send_packed_command(pieces)
+                return [await _answer(connection) for _ in commands]
         except (RedisError, OSError) as error:
             await connection.disconnect(nowait=True)
             raise self._away(error) from error
@@ -90,7 +94,8 @@ class Node:
     def _away(self, error: Exception) -> Unavailable:
         if isinstance(error, AuthenticationError):
             return Unavailable(f"the store lets nobody in by this name and password: {error}")
-        return Unavailable(f"the store is away: {error}")
+        why = str(error) or f"{self.address} did not answer in {self._timeout_s:g} s"
+        return Unavailable(f"the store is away: {why}")
 
 
 async def _answer(connection: AbstractConnection) -> Any:

@@ -61,14 +61,15 @@ class Access:
     def pool(self, address: Address, connections_max: int) -> BlockingConnectionPool:
         """Connections to `address`, made on first use; who finds all of them taken waits for one.
 
-        Nothing is ever sent again, and no connection made twice: whoever calls knows whether that is right.
+        Nothing is ever sent again, and no connection made twice: whoever calls knows whether that is right. Answers are
+        timed by `Node`: the library's own timeout (`wait_for`) may swallow a cancellation.
         """
         options: dict[str, Any] = {
             "protocol": 2,
             "username": self.username,
             "password": self.password,
             "db": self.db,
-            "socket_timeout": self.timeout_s,
+            "socket_timeout": None,
             "socket_connect_timeout": self.connect_timeout_s,
             "retry": Retry(NoBackoff(), 0),
         }

@@ -17,7 +17,8 @@ from consumers.state.checks import check_store
 from consumers.state.commit import Meta, apply, show, take_over
 from consumers.state.keys import SHOWN_CHANNEL, PartitionKeys
 from consumers.state.store import Run, Script, Store
-from consumers.state.store_node import pack
+from consumers.state.store_node import Node, pack
+from consumers.state.store_url import Access, Address
 from rules.errors import Unavailable
 from tests.consumers.state.servers import DURABLE, Process, Wire, until
 from tests.consumers.state.test_commit import make
@@ -86,6 +87,26 @@ async def test_a_cancelled_call_leaves_no_answer_to_another(alone: Store) -> Non
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert await alone.calls([("SET", "a", 1), ("GET", "a")]) == [b"OK", b"1"]
+
+
+@pytest.mark.parametrize("hello", [b"", b"+OK\r\n"])
+async def test_a_server_that_says_nothing_is_not_waited_for_without_end(hello: bytes) -> None:
+    """Whether it is silent from the start or stops in the middle of its answers."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1_000):
+            writer.write(hello)
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    address = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+    node = Node(address, Access(timeout_s=0.2), 1)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=r"did not answer in 0\.2 s"):
+            await node.exchange([("GET", "a")] * 20)
+    await node.close()
+    server.close()
+    await server.wait_closed()
 
 
 @pytest.mark.parametrize("way", WAYS)

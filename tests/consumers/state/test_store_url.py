@@ -84,4 +84,4 @@ def test_no_connection_does_anything_twice_by_itself(url: str) -> None:
         assert not options.get("retry_on_timeout")
         assert not options.get("retry_on_error")
         assert 0 < options["socket_connect_timeout"] <= 3
-        assert 0 < options["socket_timeout"] <= 10
+        assert 0 < access.timeout_s <= 10
