@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.kafka_worlds import PARTITIONS, Evaluator, World, kafka_world, until
+from tests.integration.test_kafka_restarts import copied_store, end_server, roll_files_back, two_evaluators
 
 ALL = frozenset(range(PARTITIONS))
 
@@ -21,21 +22,24 @@ async def share(one: Evaluator, other: Evaluator) -> None:
     await until("both own partitions", shared)
 
 
-async def sleep_and_wake(world: World, sleeper: Evaluator, other: Evaluator) -> None:
-    """Suspended in the middle of its work; the other has all partitions before it wakes."""
-    await share(sleeper, other)
+async def asleep_while_other_owns_all(world: World, sleeper: Evaluator, other: Evaluator) -> None:
+    """Suspended in the middle of its work; the other says a hundred transitions more than there were."""
 
     async def has_all() -> bool:
         return await other.owned() == ALL
 
-    sleeper.heard()
     said = len(await world.read(world.transitions))
     sleeper.send(signal.SIGSTOP)
-    try:
-        await until("the other has taken all partitions over", has_all)
-        await world.read(world.transitions, said + 100)
-    finally:
-        sleeper.send(signal.SIGCONT)
+    await until("the other has taken all partitions over", has_all)
+    await world.read(world.transitions, said + 100)
+
+
+async def sleep_and_wake(world: World, sleeper: Evaluator, other: Evaluator) -> None:
+    """It tells that it has lost what it had, and joins again."""
+    await share(sleeper, other)
+    sleeper.heard()
+    await asleep_while_other_owns_all(world, sleeper, other)
+    sleeper.send(signal.SIGCONT)
     await asyncio.to_thread(sleeper.wait_for, "taken over|another relay's|was fenced|let go|not evaluated")
     await share(sleeper, other)
 
@@ -52,6 +56,29 @@ async def zombies(directory: Path, kafka: str, times: int) -> None:
 
 async def test_an_evaluator_that_wakes_up_after_its_session_changes_nothing(tmp_path: Path, kafka: str) -> None:
     await zombies(tmp_path, kafka, times=1)
+
+
+@pytest.mark.long
+async def test_an_owner_that_slept_through_a_roll_back_of_the_store_says_nothing_twice(
+    tmp_path: Path, kafka: str
+) -> None:
+    """It wakes up to a store that knows nothing of who took over from it meanwhile."""
+    async with kafka_world(tmp_path, kafka) as world:
+        async with world.load(rate=300):
+            sleeper, other = await two_evaluators(world)
+            await share(sleeper, other)
+            older = await copied_store(world, "older")
+            await asleep_while_other_owns_all(world, sleeper, other)
+            said = len(await world.read(world.transitions))
+            await asyncio.to_thread(end_server, world.embedded, "kill")
+            await asyncio.to_thread(roll_files_back, world.embedded, older)
+            await asyncio.to_thread(world.embedded.start)
+            sleeper.send(signal.SIGCONT)
+            await world.read(world.transitions, said + 300)
+            await share(sleeper, other)
+        assert await world.check() > 600
+        told = [line for each in (sleeper, other) for line in each.heard() if "the store has lost" in line]
+        assert told, "no roll-back was noticed"
 
 
 @pytest.mark.long
