@@ -17,7 +17,7 @@ from consumers.evaluator.draft import Draft
 from consumers.evaluator.owned import Owned
 from consumers.log.port import Offset
 from consumers.relay.port import Published, digest_of
-from rules.profile import CHANGED, SEQUENCE
+from rules.profile import CHANGED, NEW, SEQUENCE
 from rules.times import parse_instant
 from rules.transitions import Transition, render
 
@@ -76,6 +76,8 @@ class Restoring:
                 continue  # it came before this process took the partition over
             value = await self._value(self._owned.number, self._missing[each].offset)
             change = _as_published(Transition(segment, 0, customer, sequence, 0, "event"), value)
+            if kept.profile.edition == NEW:  # nothing of this customer came again: what was published is all we know
+                kept.profile.edition, kept.profile.at = self._owned.editions.plan.edition, self._owned.meta.clock
             draft.touch(customer, kept)
             draft.instead[len(draft.transitions)] = value
             draft.transitions.append(change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, cast
 
@@ -23,10 +24,11 @@ from consumers.state.store import Store
 from rules.events import Event
 from rules.profile import SEQUENCE, Profile, decode
 from rules.times import format_instant
-from tests.consumers.evaluator.worlds import BEGIN, at_home, define, feed, members, played, write
+from tests.consumers.evaluator.worlds import BEGIN, at_home, define, evaluate, feed, members, played, write
 
 ANA, BOB, CY = at_home(0), at_home(1), at_home(2)
-DEFINITION = define("active", enter={"event": "page_view", "within": "2d"})
+DEFINED = {"event": "page_view", "within": "2d"}
+DEFINITION = define("active", enter=DEFINED)
 
 
 class Topic:
@@ -139,6 +141,20 @@ async def test_what_does_not_come_again_is_adopted_in_the_order_of_its_sequence(
     assert cys == [f"active:{CY}:{n}" for n in (1, 2, 3)]
     assert await members(store, "active") == {ANA: BEGIN, CY: BEGIN + 9}
     assert (await profile_of(store, BOB)).members["active"][SEQUENCE] == 2
+
+
+async def test_who_is_known_only_by_what_was_published_is_judged_by_later_definitions(
+    store: Store, log: RedisLog, made: list[bytes]
+) -> None:
+    extra = orjson.dumps(orjson.loads(made[0]) | {"id": f"active:{CY}:1", "subject": CY})
+    await restore(store, log, [*made, extra])
+    await write(store, [(BEGIN + 10, define("active", 2, enter=DEFINED, about="anew")), (BEGIN + 11, None)])
+    async with asyncio.timeout(20):
+        owner = await evaluate(store, log)
+    assert not owner.busy
+    found = await feed(store)
+    assert [orjson.loads(each)["id"] for each in found][2:] == [f"active:{CY}:1", f"active:{CY}:2"]
+    assert set(await members(store, "active")) == {ANA, BOB}
 
 
 async def test_what_came_again_before_this_owner_is_not_adopted(store: Store, log: RedisLog, made: list[bytes]) -> None:
