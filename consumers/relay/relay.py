@@ -146,9 +146,11 @@ class Relay:
         """Publish all that these have said, and tell the store that none of it is under way: the next owner need not
         fence us. They are not offered again before a new `take`. False: there was no time, or a server is away.
         """
-        lines = [self._lines[each] for each in partitions if each in self._lines]
+        wanted = list(partitions)
+        lines = [self._lines[each] for each in wanted if each in self._lines]
         if not await self._published(lines, seconds):
             return False
+        lines = [line for line in lines if self._holds(line)]  # what was lost meanwhile may not be published
         try:
             for line in lines:
                 with contextlib.suppress(Reload):  # not ours any more: whoever has it has fenced us
@@ -158,7 +160,7 @@ class Relay:
                 self.drop([line.partition])
         except Unavailable:
             return False
-        return True
+        return len(lines) == len(wanted)
 
     async def _published(self, lines: Sequence[Line], seconds: float) -> bool:
         until = self._clock.monotonic() + seconds

@@ -275,3 +275,32 @@ async def commit_unpublished(world: World, name: str) -> None:
     meta = await writer.raise_epoch()
     writer.metas[0] = meta
     await writer.commit(name, offer=False)
+
+
+async def test_a_partition_that_turns_out_to_be_lost_is_not_said_to_be_let_go_cleanly(world: World) -> None:
+    sleeper = await world.process("a")
+    await sleeper.take()
+    away = True
+
+    async def fault(step: str, name: str) -> None:
+        if name == "a" and away:
+            raise Unavailable("away")
+
+    world.topic.fault = fault
+    await sleeper.commit("ana")
+    snapshot = await Snapshot.of(world.store)
+    other = await world.process("b")
+    await other.take()
+    await other.commit("bo")
+    await other.published()
+    await other.kill()
+    await snapshot.restore()  # the store knows of nobody but the sleeper, who wakes up
+    away = False
+    assert not await sleeper.relay.flush([0], 10)
+    assert not await sleeper.relay.flush([0], 10)  # nor later, when it does not hold it
+    assert (await read_meta(world.store)).relays == "a"
+    assert sleeper.relay.take_lost() == [0]
+    recovery = await sleeper.take()
+    assert recovery is not None
+    assert list(recovery.ids) == ["vip:bo:1"]
+    assert world.seen() == ["ana", "bo"]
