@@ -8,30 +8,25 @@ from pathlib import Path
 import pytest
 
 from consumers.state.keys import PartitionKeys
+from tests.integration.kafka_faults import more_said, two_evaluators
 from tests.integration.kafka_worlds import PARTITIONS, World, kafka_world, until
 
 
 async def flush_and_rebuild(world: World) -> None:
     """While the load goes on, and evaluators run."""
-    before = len(await world.read(world.transitions))
     await world.store.call("FLUSHALL")
     assert await world.store.call("ZCARD", PartitionKeys(0).judged) == 0
     rebuild = world.process("rebuild")
     await asyncio.to_thread(rebuild.wait_for, r"transitions came again, with the same ids")
     assert await asyncio.to_thread(rebuild.end, 0) == 0
-
-    async def goes_on() -> bool:
-        return len(await world.read(world.transitions)) > before + 100
-
-    await until("more is said than before", goes_on)
+    await more_said(world)
 
 
 async def rebuilds(directory: Path, kafka: str, times: int) -> None:
     async with kafka_world(directory, kafka) as world:
-        evaluators = [world.evaluator(), world.evaluator()]
-        await asyncio.gather(*(each.runs() for each in evaluators))
         async with world.load(rate=200):
-            await world.read(world.transitions, 300)
+            evaluators = await two_evaluators(world)
+            await more_said(world, 300)
             for _ in range(times):
                 await flush_and_rebuild(world)
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from consumers.embedded import Embedded
 from consumers.state.keys import PartitionKeys
+from tests.integration.kafka_faults import copied_store, end_server, more_said, roll_files_back, two_evaluators
 from tests.integration.kafka_worlds import PARTITIONS, Evaluator, World, kafka_world, until
 from tests.kafka import Broker, require_kafka
 
@@ -26,27 +23,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     broker.start()
     yield broker
     broker.kill()
-
-
-async def two_evaluators(world: World) -> list[Evaluator]:
-    evaluators = [world.evaluator(), world.evaluator()]
-    await asyncio.gather(*(each.runs() for each in evaluators))
-
-    async def owned() -> bool:
-        return sum([len(await each.owned()) for each in evaluators]) == PARTITIONS
-
-    await until("all partitions are owned", owned)
-    return evaluators
-
-
-async def more_said(world: World, count: int = 100) -> None:
-    """So many transitions more than now: the service goes on."""
-    now = len(await world.read(world.transitions))
-
-    async def said() -> bool:
-        return len(await world.read(world.transitions)) >= now + count
-
-    await until("the service goes on", said)
 
 
 # -- the broker -------------------------------------------------------------------------------------------------------
@@ -86,23 +62,6 @@ async def test_the_broker_is_restarted_and_killed_time_and_again(tmp_path: Path,
 # -- the store --------------------------------------------------------------------------------------------------------
 
 
-def end_server(embedded: Embedded, how: str) -> int:
-    """Answers the process that is no more."""
-    pid = embedded.pid
-    assert pid is not None
-    if how == "kill":
-        os.kill(pid, signal.SIGKILL)
-    embedded.stop()
-    return pid
-
-
-def roll_files_back(embedded: Embedded, older: Path) -> None:
-    """The server has ended; it will start as it was when the copy was taken."""
-    files = embedded.directory / "appendonlydir"
-    shutil.rmtree(files)
-    shutil.copytree(older, files)
-
-
 async def restart_store(world: World, how: str, older: Path | None = None) -> None:
     """`older`: a copy of its append-only files, which it is started on again."""
     before = await asyncio.to_thread(end_server, world.embedded, how)
@@ -140,13 +99,6 @@ async def roll_back(world: World, number: int) -> None:
     await more_said(world, 300)
     assert sum(await commits(world)) > sum(copied)
     await restart_store(world, "kill", older)
-
-
-async def copied_store(world: World, name: str) -> Path:
-    """Its append-only files as they are now."""
-    older = world.embedded.directory / name
-    await asyncio.to_thread(shutil.copytree, world.embedded.directory / "appendonlydir", older)
-    return older
 
 
 async def commits(world: World) -> list[int]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.kafka_faults import copied_store, end_server, more_said, roll_files_back, two_evaluators
 from tests.integration.kafka_worlds import PARTITIONS, Evaluator, World, kafka_world, until
-from tests.integration.test_kafka_restarts import copied_store, end_server, roll_files_back, two_evaluators
 
 ALL = frozenset(range(PARTITIONS))
 
@@ -23,15 +23,14 @@ async def share(one: Evaluator, other: Evaluator) -> None:
 
 
 async def asleep_while_other_owns_all(world: World, sleeper: Evaluator, other: Evaluator) -> None:
-    """Suspended in the middle of its work; the other says a hundred transitions more than there were."""
+    """Suspended in the middle of its work; the other says more than was said."""
 
     async def has_all() -> bool:
         return await other.owned() == ALL
 
-    said = len(await world.read(world.transitions))
     sleeper.send(signal.SIGSTOP)
     await until("the other has taken all partitions over", has_all)
-    await world.read(world.transitions, said + 100)
+    await more_said(world)
 
 
 async def sleep_and_wake(world: World, sleeper: Evaluator, other: Evaluator) -> None:
@@ -69,12 +68,11 @@ async def test_an_owner_that_slept_through_a_roll_back_of_the_store_says_nothing
             await share(sleeper, other)
             older = await copied_store(world, "older")
             await asleep_while_other_owns_all(world, sleeper, other)
-            said = len(await world.read(world.transitions))
             await asyncio.to_thread(end_server, world.embedded, "kill")
             await asyncio.to_thread(roll_files_back, world.embedded, older)
             await asyncio.to_thread(world.embedded.start)
             sleeper.send(signal.SIGCONT)
-            await world.read(world.transitions, said + 300)
+            await more_said(world, 300)
             await share(sleeper, other)
         assert await world.check() > 600
         told = [line for each in (sleeper, other) for line in each.heard() if "the store has lost" in line]
