@@ -96,12 +96,17 @@ async def test_a_former_master_that_wakes_up_gets_nothing_more(group: Group) -> 
     await _again(store)
     with pytest.raises(Unavailable):
         await blocked
+    await until("one that asks for nothing follows, too", lambda: _is_at(idle, group.replica))
     group.master.send(signal.SIGCONT)
-    await _again(idle)  # it has not asked anybody since
+    await _again(idle)
     for each in (store, idle):
-        assert (await each.on_every("ROLE"))[0][0] == f"127.0.0.1:{group.replica.port}"
+        assert await _is_at(each, group.replica)
         await each.close()
     assert await group.replica.ask("GET", "count") == b"3"
+
+
+async def _is_at(store: Store, process: Process) -> bool:
+    return (await store.on_every("ROLE"))[0][0] == f"127.0.0.1:{process.port}"
 
 
 async def _has(process: Process, count: bytes) -> bool:
