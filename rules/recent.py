@@ -12,17 +12,24 @@ from rules.limits import DEDUP_IDS_MAX, DEDUP_MS
 
 _RECORD = 14
 _HASH = 8
-_TIME = Struct(">hI")  # 6 bytes, signed: the high 16 bits and the low 32
-_WHOLE = Struct(">8shI")
+_TIME = 6  # signed, big-endian
+_BLANK = blake2b(digest_size=_HASH)  # copying it costs less than making one
+# A time is read with the two bytes of hash before it. In the difference to the clock, which is neither negative nor
+# that long, only the low 48 bits count: neither those two bytes nor a sign matter.
+_WORD = Struct(">Q").unpack_from
+_WIDTH = 8
+_AGE = (1 << 48) - 1
 
 
 def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | None:
     """`recent` with the id added, or None for a duplicate: read less than 72 h of clock ago, among the newest 512."""
-    digest = blake2b(f"{event_type}\0{event_id}".encode("utf-8", "surrogatepass"), digest_size=_HASH).digest()
-    record = _WHOLE.pack(digest, clock >> 32, clock & 0xFFFFFFFF)
-    if not recent or clock - _time(recent, len(recent) - _RECORD) >= DEDUP_MS:
+    hashed = _BLANK.copy()
+    hashed.update(f"{event_type}\0{event_id}".encode("utf-8", "surrogatepass"))
+    digest = hashed.digest()
+    record = digest + clock.to_bytes(_TIME, "big", signed=True)
+    if not recent or (clock - _WORD(recent, len(recent) - _WIDTH)[0]) & _AGE >= DEDUP_MS:
         return record  # none, or the newest has expired and so have all
-    if clock - _time(recent, 0) >= DEDUP_MS:
+    if (clock - _WORD(recent, _RECORD - _WIDTH)[0]) & _AGE >= DEDUP_MS:
         recent = _without_expired(recent, clock)
     at = recent.find(digest)
     while at >= 0:
@@ -34,13 +41,8 @@ def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | N
     return recent + record
 
 
-def _time(recent: bytes, at: int) -> int:
-    high, low = _TIME.unpack_from(recent, at + _HASH)
-    return int(high << 32 | low)
-
-
 def _without_expired(recent: bytes, clock: int) -> bytes:
     at = _RECORD
-    while at < len(recent) and clock - _time(recent, at) >= DEDUP_MS:
+    while at < len(recent) and (clock - _WORD(recent, at + _RECORD - _WIDTH)[0]) & _AGE >= DEDUP_MS:
         at += _RECORD
     return recent[at:]

@@ -87,3 +87,17 @@ def test_it_is_what_a_list_of_readings_would_say(steps: list[tuple[str, int]], m
             if found is not None:
                 recent = found
                 known = [*known, (event_id, clock)][-most:]
+
+
+@given(st.integers(-200 * DAY, 200 * DAY), st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 40 * HOUR))))
+def test_whatever_the_gaps_and_before_1970_too_an_id_counts_once_in_72_hours(
+    clock: int, reads: list[tuple[str, int]]
+) -> None:
+    recent, first = b"", dict[str, int]()
+    for event_id, gap in reads:
+        clock += gap
+        added = seen(recent, "purchase", event_id, clock)
+        assert (added is None) == (event_id in first and clock - first[event_id] < 72 * HOUR)
+        if added is not None:
+            recent, first[event_id] = added, clock
+            assert len(recent) == RECORD * sum(1 for at in first.values() if clock - at < 72 * HOUR)
