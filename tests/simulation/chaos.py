@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from consumers.relay.headers import read_note
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Script
 from tests.simulation.service import Service
@@ -110,7 +111,8 @@ class Chaos:
         simulation = self._simulation
         if simulation.topic is not None:
             partition = self._rng.randrange(simulation.world.partitions)
-            if simulation.topic.drop_old(partition):
+            noted = read_note(simulation.meta(partition).relayed)[0].number
+            if simulation.topic.drop_old(partition, noted):
                 self._count("topic: retention")
 
     def _share(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import heapq
+import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -130,6 +131,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def bury(self) -> None:
         """Let go of every task that never ended, without a word."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what they had begun and never awaited
+            self._bury()
+
+    def _bury(self) -> None:
         for task in self._tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             if not task.done():
@@ -138,6 +144,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             elif not task.cancelled():
                 task.exception()
         self._tasks.clear()
+        self._gone.clear()
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
 

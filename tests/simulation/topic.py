@@ -40,10 +40,18 @@ class SimTopic(MemoryTopic):
         if new:
             self._network.loop.outside(TRANSACTION_S, self._give_up, name, self._open[name])
 
-    def drop_old(self, partition: int) -> bool:
-        """Retention: what is older than RETENTION_S goes. Whether anything went."""
+    def drop_old(self, partition: int, noted: int) -> bool:
+        """Retention: what is older than RETENTION_S goes, up to the running number `noted`. Whether anything went.
+
+        (Retention is days and a note takes seconds, so the store knows of all that goes.)
+        """
         until = self._network.loop.seconds - RETENTION_S
-        old = [entry for entry in self.partitions[partition] if self._times[partition][entry.offset] < until]
+        old = []
+        for entry in self.partitions[partition]:
+            young = self._times[partition][entry.offset] >= until
+            if young or (entry.outgoing is not None and entry.outgoing.place.number > noted):
+                break
+            old.append(entry)
         if not old:
             return False
         self.retain(partition, old[-1].offset + 1)
