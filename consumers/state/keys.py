@@ -3,7 +3,7 @@
 | key | type | written by | what |
 |---|---|---|---|
 | `sg:{p-xx}:log` | stream | whoever appends (`log/redis_streams`) | the log; trimmed behind its readers |
-| `sg:{p-xx}:meta` | hash | commit, `show`, `takeover`, `repair`, `rebuild` | epoch, owner, seen, commit, position, clock ... |
+| `sg:{p-xx}:meta` | hash | commit, `show`, `takeover`, `repair`, `rebuild` | epoch, owner, commit, position, clock |
 | `sg:{p-xx}:c:<customer>` | string | commit | the profile (`rules.profile.encode`) |
 | `sg:{p-xx}:m:<segment>` | zset | commit | members: customer -> since (ms); gone when empty |
 | `sg:{p-xx}:timers` | zset | commit | customer -> wake (ms), for those who have one |
