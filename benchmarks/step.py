@@ -13,7 +13,8 @@ from rules.events import Event
 from rules.plan import Definition, Plan, compile_plan
 from rules.profile import Profile, encode, new_profile
 from rules.records import decode_record
-from rules.step import step
+from rules.step import step_one
+from rules.transitions import Transition
 
 _CHUNK = 5_000
 _WARM = 5  # one chunk in so many, from the first, warms up and is not counted
@@ -84,11 +85,11 @@ def _play(plan: Plan, records: Sequence[tuple[int, bytes]], advance: Advance) ->
 
 
 def _step_all(profiles: dict[str, Profile], batch: Sequence[object], plan: Plan) -> int:
-    changes = 0
+    changes: list[Transition] = []
     for event in batch:
         assert isinstance(event, Event)
         profile = profiles.get(event.customer_id)
         if profile is None:
             profile = profiles[event.customer_id] = new_profile(event.customer_id)
-        changes += len(step(profile, (event,), plan, event.ts)[1])
-    return changes
+        step_one(profile, event, plan, event.ts, changes)
+    return len(changes)

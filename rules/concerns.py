@@ -18,14 +18,14 @@ Guard = tuple[int, int, int]
 
 class Concern:
     """The segments (by place) that hang on one mark of a slot: `free` ones, and `guarded` by (slot, default, levels,
-    places), levels ascending."""
+    places), levels ascending. `behind_guards`: all places of the latter."""
 
-    __slots__ = ("everyone", "free", "guarded")
+    __slots__ = ("behind_guards", "free", "guarded")
 
     def __init__(self, places: Collection[tuple[int, Guard | None]]) -> None:
         grouped: dict[tuple[int, int], list[tuple[int, int]]] = {}
         free: list[int] = []
-        self.everyone = frozenset(place for place, _ in places)
+        self.behind_guards = frozenset(place for place, guard in places if guard is not None)
         for place, guard in places:
             if guard is None:
                 free.append(place)

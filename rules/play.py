@@ -9,7 +9,7 @@ from rules.events import Event
 from rules.fold import Tally
 from rules.plan import Plan
 from rules.profile import CHANGED, SEQUENCE, Profile, new_profile
-from rules.step import step
+from rules.step import step, step_one
 from rules.times import NEVER
 from rules.transitions import Transition, traced
 
@@ -28,16 +28,17 @@ class Partition:
         """Reads one record (`log_ts` in ms, default its `ts`); returns what was due before it and what it changes."""
         self.clock = max(self.clock, event.ts if log_ts is None else log_ts)
         out = self._drain(self.clock)
+        drained = len(out)
         profile = self.profiles.get(event.customer_id)
         if profile is None:
             profile = self.profiles[event.customer_id] = new_profile(event.customer_id)
         before = profile.wake
-        _, changes, wake = step(profile, (event,), self.plan, self.clock, self.tally)
-        if wake < NEVER and wake != before:
-            heappush(self._timers, (wake, event.customer_id))
-        if changes and event.traceparent:
-            changes = traced(changes, event)
-        return out + changes if out else changes
+        step_one(profile, event, self.plan, self.clock, out, self.tally)
+        if profile.wake < NEVER and profile.wake != before:
+            heappush(self._timers, (profile.wake, event.customer_id))
+        if event.traceparent and len(out) > drained:
+            out[drained:] = traced(out[drained:], event)
+        return out
 
     def run_to(self, until: int) -> list[Transition]:
         """Lets the clock run on to `until` (ms); what is due at `until` itself is done."""

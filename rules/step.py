@@ -37,16 +37,18 @@ def step(
     clock has passed `wake_at` (NEVER: no timer), call again, with no events if there are none.
     """
     out: list[Transition] = []
-    if profile.layout != plan.layout:
-        _settle(profile, plan, out)
-    if profile.wake < now:
-        _advance(profile, plan, now, out)
+    _reach(profile, plan, now, out)
     for event in events:
-        _record(profile, event, plan, now, out, tally)
+        step_one(profile, event, plan, now, out, tally)
     return profile, out, profile.wake
 
 
-def _record(profile: Profile, event: Event, plan: Plan, now: int, out: list[Transition], tally: Tally | None) -> None:
+def step_one(
+    profile: Profile, event: Event, plan: Plan, now: int, out: list[Transition], tally: Tally | None = None
+) -> None:
+    """`step` with one event, whose transitions are added to `out`: the way of every record of the log."""
+    if profile.wake < now or profile.layout != plan.layout:
+        _reach(profile, plan, now, out)
     if event.id:
         recent = seen(profile.recent, event.type, event.id, now)
         if recent is None:
@@ -58,20 +60,29 @@ def _record(profile: Profile, event: Event, plan: Plan, now: int, out: list[Tran
     if profile.edition == NEW:
         profile.edition = plan.edition
         moved.append(plan.initial)
-    if event.ts > now:
-        _wait(profile, event)
-    else:
+    ts = event.ts
+    if ts <= now:
         fold(profile, event, plan, now, moved, tally)
+    else:
+        _wait(profile, event)
     if tally is not None:
         tally.events += 1
-        if event.ts != now:
-            tally.waiting += event.ts > now
-            tally.late += now - event.ts >= LATE_TOLD_MS_MIN
+        if ts != now:
+            tally.waiting += ts > now
+            tally.late += now - ts >= LATE_TOLD_MS_MIN
     if profile.wake <= now:
         _due(profile, plan, now, moved, tally)
     profile.at = now
     if moved:
         _judge(profile, plan, moved, now, out, _caused_by(event), event_id=event.id)
+
+
+def _reach(profile: Profile, plan: Plan, now: int, out: list[Transition]) -> None:
+    """Brings a profile to the plan's edition, and does what was due before `now`."""
+    if profile.layout != plan.layout:
+        _settle(profile, plan, out)
+    if profile.wake < now:
+        _advance(profile, plan, now, out)
 
 
 def _caused_by(event: Event) -> Causes:
@@ -170,13 +181,19 @@ def _concerned(profile: Profile, plan: Plan, moved: Moved) -> set[int]:
     found: set[int] = set()
     for concern in moved:
         concern.into(found, profile)
-    if profile.members:
-        segments = plan.segments
-        members = {
-            segments[name].place for name, state in profile.members.items() if state[SEQUENCE] % 2 and name in segments
-        }
-        for concern in moved:
-            found.update(concern.everyone & members)
+    members = profile.members
+    if not members:
+        return found
+    order, segments = plan.order, plan.segments
+    for concern in moved:
+        places = concern.behind_guards
+        if not places:
+            continue
+        if len(places) < len(members):  # the shorter of the two is gone through
+            found.update([place for place in places if profile.is_member(order[place].id)])
+        else:
+            known = [segments[name].place for name in members if name in segments and profile.is_member(name)]
+            found.update(places.intersection(known))
     return found
 
 

@@ -17,7 +17,7 @@ from consumers.log.port import NewRecord, Record
 from rules.errors import EventRejected
 from rules.events import FROM_THE_LOG, Event
 from rules.records import DefinitionRecord
-from rules.step import step
+from rules.step import step_one
 from rules.transitions import traced
 
 _SLICE = 500  # records, after which others of this process (HTTP) have their turn
@@ -84,7 +84,7 @@ class Batches:
         """(3) Each record in log order, judged at the clock after reading it. Returns the clock."""
         owned = self._owned
         plan = None
-        tally, transitions, get, touch = draft.tally, draft.transitions, owned.hot.get, draft.touch
+        tally, transitions, touched = draft.tally, draft.transitions, draft.touched
         for record, item in zip(records, items, strict=True):
             if record.timestamp_ms > clock:
                 clock = record.timestamp_ms
@@ -94,11 +94,14 @@ class Batches:
                     continue
                 if plan is None:
                     plan = owned.editions.plan
-                kept = get(item.customer_id)
-                touch(item.customer_id, kept)
-                changes = step(kept.profile, (item,), plan, clock, tally)[1]
-                if changes:
-                    transitions.extend(traced(changes, item) if item.traceparent else changes)
+                kept = touched.get(item.customer_id)
+                if kept is None:
+                    kept = owned.hot.get(item.customer_id)
+                    draft.touch(item.customer_id, kept)
+                before = len(transitions)
+                step_one(kept.profile, item, plan, clock, transitions, tally)
+                if item.traceparent and len(transitions) > before:
+                    transitions[before:] = traced(transitions[before:], item)
             elif isinstance(item, DefinitionRecord):
                 self._define(draft, record, item, clock)
                 plan = None

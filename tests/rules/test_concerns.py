@@ -34,7 +34,7 @@ def test_those_whose_guard_has_reached_its_level_are_listed() -> None:
     assert listed(concern, s7=1) == {1, 2}
     assert listed(concern, s7=4) == {0, 1, 2}
     assert listed(concern, s7=5, s8=0) == {0, 1, 2, 3, 4}
-    assert concern.everyone == {0, 1, 2, 3, 4}
+    assert concern.behind_guards == {0, 2, 3, 4}
 
 
 def random_leaf(random: Random) -> str:
