@@ -137,6 +137,8 @@ class Builder:
         for slot, slot_asked in zip(self.slots, self._slots.values(), strict=True):
             if slot_asked.gates:
                 _close(slot, slot_asked.gates)
+        for feature in self.features.values():
+            feature.told(feature.slots)
 
     def found_by(self) -> Iterator[tuple[int, frozenset[str], Equal | None]]:
         """Each feature's key, the event types that may touch it, and the equality it can be looked up by."""

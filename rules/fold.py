@@ -54,10 +54,13 @@ def _add(profile: Profile, feature: Any, event: Event, now: int, moved: Moved, t
             return
         if added == 2 and tally is not None:
             tally.capped += 1
-    levels = profile.levels
-    for slot in feature.slots:
-        if levels.get(slot.gate, 0) >= slot.opens:
-            slot.touched(profile, series, now, moved)
+    for touched in feature.touched:
+        touched(profile, series, now, moved)
+    if feature.sleepers:
+        levels = profile.levels
+        for gate, opens, touched in feature.sleepers:
+            if levels.get(gate, 0) >= opens:
+                touched(profile, series, now, moved)
 
 
 def _set_profile(profile: Profile, event: Event, plan: Plan, now: int, moved: Moved) -> None:

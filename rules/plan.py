@@ -158,7 +158,8 @@ def _collect(plan: Plan, definitions: Iterable[Definition], previous: Plan | Non
     missing = {key for key, feature in builder.features.items() if not _covers(plan.features.get(key), feature)}
     for key in missing:
         feature = builder.features[key]
-        feature.key, feature.slots = key ^ SHADOW, []
+        feature.key = key ^ SHADOW
+        feature.told([])
         if (have := plan.features.get(key)) is not None:  # it will take the other's place
             feature.keep, feature.totals = max(feature.keep, have.keep), feature.totals or have.totals
         plan.features[feature.key] = feature
