@@ -26,15 +26,14 @@ def fold(profile: Profile, event: Event, plan: Plan, now: int, moved: Moved, tal
     index = plan.by_type.get(event.type)
     if index is not None:
         properties = event.properties
-        for feature in index.plain:
-            if feature.accepts is None or feature.accepts(properties):
-                _add(profile, feature, event, now, moved, tally)
+        features = index.plain
         for read, table in index.by_value:
             value = read(properties)
-            if isinstance(value, str):
-                for feature in table.get(value, ()):
-                    if feature.accepts is None or feature.accepts(properties):
-                        _add(profile, feature, event, now, moved, tally)
+            if isinstance(value, str) and value in table:
+                features = features + table[value]
+        for feature in features:
+            if feature.accepts is None or feature.accepts(properties):
+                _add(profile, feature, event, now, moved, tally)
     if event.type == "profile":
         _set_profile(profile, event, plan, now, moved)
     elif event.type == "membership":

@@ -61,7 +61,9 @@ class Feature:
             else:
                 instants.insert(bisect_right(instants, ts), ts)
             if now - instants[0] >= self.keep or len(instants) > SERIES_ENTRIES_MAX:
-                return self.trim(series, now)
+                if series.aged or len(instants) > SERIES_ENTRIES_MAX:
+                    return self.trim(series, now)
+                del instants[: bisect_right(instants, now - self.keep)]
         return 1
 
     def trim(self, series: Series, now: int) -> int:
