@@ -111,7 +111,13 @@ class Batches:
         return clock
 
     def _send_home(self, draft: Draft, record: Record, event: Event) -> None:
-        """A record of another partition's customer, as a publisher with another partitioner leaves it."""
+        """A record of another partition's customer, as a publisher with another partitioner leaves it.
+
+        What is done again was sent there before the commit that was lost, and is older there than the dedup window by
+        now, perhaps: it is not sent again.
+        """
+        if self._restoring is not None and record.offset <= self._restoring.until:
+            return
         home = partition_of(event.customer_id, self._partitions)
         draft.moved.append(NewRecord(home, record.payload, event.customer_id))
 

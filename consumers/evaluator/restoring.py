@@ -40,7 +40,7 @@ class Restoring:
     def __init__(self, owned: Owned, lost: Lost, value: Callable[[int, Offset], Awaitable[bytes]]) -> None:
         self._owned, self._value = owned, value
         self._missing = dict(lost.ids)
-        self._until = lost.lost_position
+        self.until = lost.lost_position
 
     @property
     def complete(self) -> bool:
@@ -49,7 +49,7 @@ class Restoring:
 
     @property
     def read(self) -> bool:
-        return self._owned.position >= self._until
+        return self._owned.position >= self.until
 
     async def reconcile(self, draft: Draft) -> None:
         """Where a transition that comes again is not what was published, the published one stands."""

@@ -13,6 +13,7 @@ from consumers.clock import SYSTEM_CLOCK
 from consumers.evaluator import NullMetrics, Settings
 from consumers.evaluator.owned import Tools
 from consumers.evaluator.partition import Partition
+from consumers.log.partition import partition_of
 from consumers.log.port import Offset
 from consumers.log.redis_streams import RedisLog
 from consumers.relay.port import Place, Published, digest_of
@@ -183,3 +184,23 @@ async def test_a_partition_that_somebody_else_wrote_meanwhile_is_taken_over_agai
 
 async def profile_of(store: Store, customer: str) -> Profile:
     return decode(await store.call("GET", PartitionKeys(0).profile(customer)))
+
+
+async def test_a_stranger_that_was_sent_home_before_is_not_sent_again(
+    store: Store, log: RedisLog, made: list[bytes]
+) -> None:
+    stranger = next(name for name in (f"customer-{n}" for n in range(99)) if partition_of(name, 2) == 1)
+    await write(store, [(BEGIN + 6, view(stranger, BEGIN + 6)), (BEGIN + 7, view(CY, BEGIN + 7))])
+    topic, _ = await restore(store, log, made)
+    assert topic.ended
+    assert await log.read({1: -1}, 10, 0) == []
+    await write(store, [(BEGIN + 8, view(stranger, BEGIN + 8, "later"))])
+    again = Topic(made, topic.lost_position)  # the store is emptied again; this one was never read before
+    for key in await store.call("KEYS", "sg:{0-*"):
+        if key.decode() != PartitionKeys(0).log:
+            await store.call("DEL", key)
+    records = await log.read({0: -1}, 1_000, 0)
+    owner = Partition(0, Tools(store, log, Settings(), Counts(), SYSTEM_CLOCK, True, cast(Relay, again)))
+    await owner.open("test", force=True)
+    await owner.take(records)
+    assert [b"later" in record.payload for record in await log.read({1: -1}, 10, 0)] == [True]
