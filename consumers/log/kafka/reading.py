@@ -23,8 +23,8 @@ _ASK_S = 1.8  # for the ends of partitions
 _SILENT_S = 2.0  # of waiting in vain without any answer to a fetch: ask whether a broker is there
 _STUCK_S = 30.0  # one is there and answers no fetch: begin anew
 _CHECK_S = 1.0
-_FETCH_BYTES = 16 * 1024 * 1024  # an answer
-_PARTITION_BYTES = 1024 * 1024  # of it, a partition (one record that is larger comes all the same)
+_FETCH_BYTES = 32 * 1024 * 1024  # an answer
+_PARTITION_BYTES = 2 * 1024 * 1024  # of it, a partition (one record that is larger comes all the same)
 
 
 class Ends(NamedTuple):
