@@ -134,8 +134,8 @@ def test_a_log_made_anew_goes_on_at_its_end_or_from_its_start(run: Run, world: W
         (
             Outside(3, 41, 0, Appended(3, 1_100, 1_700_000_000_000), 1_200),
             True,
-            "partition 3: position 41 is before what the log keeps; gone: 1,058 records at most, written after it and before "
-            "2023-11-14T22:13:20Z (1100 is the oldest kept)",
+            "partition 3: position 41 is before what the log keeps; gone: 1,058 records at most, written after it and "
+            "before 2023-11-14T22:13:20Z (1100 is the oldest kept)",
         ),
         (
             Outside(3, 41, 1_600_000_000_000, None, 1_200),
