@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from consumers.embedded import Embedded
+from consumers.state.store import Store
 from rules.errors import Unavailable
 from service import settings as module
 from service.settings import Settings
@@ -52,8 +54,11 @@ def test_every_setting_says_what_it_is() -> None:
 
 
 async def test_brokers_that_are_away_are_named_as_long_as_nobody_knows_the_number_of_partitions(
-    settings: Settings,
+    settings: Settings, valkey: Embedded
 ) -> None:
+    store = Store.connect(valkey.url)
+    await store.call("FLUSHALL")
+    await store.close()
     away = settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
         await open_services(away, evaluate=False)
