@@ -6,12 +6,16 @@ And the servers that tests of several folders need.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.kafka import ADDRESS, Broker, require_kafka
+
+# A shell that starts a command in the background has it ignore SIGINT, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]  # documents and streams are large by nature
 

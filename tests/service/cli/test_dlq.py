@@ -68,7 +68,8 @@ async def put(directory: Path, *letters: tuple[int, str, bytes]) -> None:
     async def do(store: Store, _log: RedisLog) -> None:
         for number, (partition, reason, raw) in enumerate(letters):
             fields = ("reason", reason, "origin", f"{number}@{NOW_MS - 60_000}", "raw", raw)
-            await store.call("XADD", PartitionKeys(partition).dead, "*", *fields)
+            # a millisecond each: nothing says which of two partitions' letters was first within one
+            await store.call("XADD", PartitionKeys(partition).dead, f"{NOW_MS + number}-0", *fields)
 
     await with_store(directory, do)
 
