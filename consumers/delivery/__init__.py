@@ -1,0 +1,1 @@
+"""What the feed sets off elsewhere: each target's calls in order per customer, retried, isolated from one another."""
