@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.evaluator import Whole
+from benchmarks.evaluator import Sizes, Whole
 from benchmarks.step import Cost
 from benchmarks.storm import Storm
 
@@ -28,24 +28,43 @@ def show(
     """Prints what there is; the width does not depend on where it is printed."""
     console = Console(width=120)
     tables = [_steps(steps)] if steps else []
-    tables += [_wholes(wholes, floors), _sizes(wholes)] if wholes else []
+    if wholes:
+        rows = [(f"{each.segments:,}", each.sizes) for each in wholes]
+        tables += [_wholes(wholes, floors), sizes_table("the server's", "segments", rows)]
     tables += [_storm(stormed)] if stormed is not None else []
     for table in (*tables, *others):
         title, table.title = table.title, None  # a table folds its title to its own width
         console.print(f"\n{title}", table, sep="\n", highlight=False)
 
 
-def _table(title: str, *columns: str) -> Table:
+def make_table(title: str, *columns: str) -> Table:
+    """Empty, its columns of numbers."""
     table = Table(title=title)
     for column in columns:
         table.add_column(column, justify="right")
     return table
 
 
+def sizes_table(whose: str, by: str, rows: Sequence[tuple[str, Sizes]]) -> Table:
+    """What customers and memberships take of a server's memory; a row for each run."""
+    title = f"bytes in {whose} memory (keys, timers and indexes with them; a profile as stored)"
+    table = make_table(title, by, "customers", "a customer", "a profile", "memberships", "a membership")
+    for label, each in rows:
+        table.add_row(
+            label,
+            f"{each.customers:,}",
+            f"{each.customer_bytes:.0f}",
+            f"{each.profile_bytes:.0f}",
+            f"{each.memberships:,}",
+            f"{each.membership_bytes:.0f}",
+        )
+    return table
+
+
 def _steps(steps: Sequence[Cost]) -> Table:
     least = min(steps, key=lambda each: each.segments)
     title = f"step alone, µs of CPU an event (aims: {AIM_STEP_US:g} at 20; 1,000 at most {AIM_GROWTH:g}× of 20)"
-    table = _table(title, "segments", "step", f"× of {least.segments}", "decode", "transitions", "profile bytes")
+    table = make_table(title, "segments", "step", f"× of {least.segments}", "decode", "transitions", "profile bytes")
     for each in steps:
         table.add_row(
             f"{each.segments:,}",
@@ -60,7 +79,7 @@ def _steps(steps: Sequence[Cost]) -> Table:
 
 def _wholes(wholes: Sequence[Whole], floors: Sequence[float]) -> Table:
     title = f"the whole evaluator, µs of CPU an event, client + server (aim: {AIM_WHOLE:g}× the floor at 20)"
-    table = _table(title, "segments", "whole", "ours", "server", "floor", "× floor", "transitions")
+    table = make_table(title, "segments", "whole", "ours", "server", "floor", "× floor", "transitions")
     for each, before, after in zip(wholes, floors, floors[1:], strict=False):
         floor = (before + after) / 2
         table.add_row(
@@ -75,25 +94,9 @@ def _wholes(wholes: Sequence[Whole], floors: Sequence[float]) -> Table:
     return table
 
 
-def _sizes(wholes: Sequence[Whole]) -> Table:
-    title = "bytes in the server's memory (keys, timers and indexes with them; a profile as stored)"
-    table = _table(title, "segments", "customers", "a customer", "a profile", "memberships", "a membership")
-    for whole in wholes:
-        each = whole.sizes
-        table.add_row(
-            f"{whole.segments:,}",
-            f"{each.customers:,}",
-            f"{each.customer_bytes:.0f}",
-            f"{each.profile_bytes:.0f}",
-            f"{each.memberships:,}",
-            f"{each.membership_bytes:.0f}",
-        )
-    return table
-
-
 def _storm(each: Storm) -> Table:
     title = f"{each.customers:,} customers expire at one instant, 500 events/s (aim: p99 ≤ {AIM_STORM:g}× of normal)"
-    table = _table(title, "", "p50 ms", "p99 ms", "× normal", "early", "lost", "wrong time", "drained in s")
+    table = make_table(title, "", "p50 ms", "p99 ms", "× normal", "early", "lost", "wrong time", "drained in s")
     table.add_row("normal", f"{each.normal_p50_ms:.0f}", f"{each.normal_p99_ms:.0f}")
     ratio = each.storm_p99_ms / each.normal_p99_ms
     counts = (each.early, each.lost, each.wrong)

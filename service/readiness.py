@@ -9,10 +9,10 @@ from typing import NamedTuple
 from consumers.evaluator import Evaluator
 from consumers.state.reads import PartitionStatus, Reads
 from rules.errors import Unavailable
+from service.wording import named
 
 SILENT_MS = 30_000
 """An owner says every 2 s that it is alive; 15 s after the last time another may have its partitions. Twice that."""
-_NAMED_MAX = 8
 
 
 class Readiness(NamedTuple):
@@ -68,19 +68,8 @@ def warnings_about(partitions: Sequence[PartitionStatus], now_ms: int) -> list[s
     if any(each.log_end is None for each in partitions):
         found.append("the log is away: events cannot be sent, reads are answered")
     if without := nobodys(partitions):
-        found.append(f"no evaluator owns {_named(without)}")
+        found.append(f"no evaluator owns {named(without)}")
     if unheard := silent(partitions, now_ms):
-        found.append(f"the owner of {_named(unheard)} has not been heard of for {SILENT_MS // 1000} s and more")
+        found.append(f"the owner of {named(unheard)} has not been heard of for {SILENT_MS // 1000} s and more")
     found += [each.trouble for each in partitions if each.trouble]  # each names its partition
     return found
-
-
-def _named(partitions: Sequence[int]) -> str:
-    """For people.
-
-    >>> _named([3]), _named([1, 2])
-    ('partition 3', 'partitions 1, 2')
-    """
-    text = ", ".join(map(str, partitions[:_NAMED_MAX]))
-    more = f" and {len(partitions) - _NAMED_MAX} more" if len(partitions) > _NAMED_MAX else ""
-    return f"partition{'s' if len(partitions) > 1 else ''} {text}{more}"

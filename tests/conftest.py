@@ -37,3 +37,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     broker = Broker(tmp_path_factory.mktemp("kafka"))
     yield broker.start()
     broker.kill()  # nothing of it is kept
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker of a module's own, to be mistreated."""
+    require_kafka()
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    yield broker
+    broker.kill()

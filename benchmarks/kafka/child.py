@@ -25,6 +25,8 @@ async def _main(role: str, settings: str) -> None:
 
 
 if __name__ == "__main__":
+    # While topics are made and groups join, its warnings are of what is tried again; what counts is checked in `guard`.
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -17,7 +17,7 @@ from benchmarks.kafka.children import Child, child
 from benchmarks.kafka.guard import KEYS, check, times_of
 from benchmarks.kafka.loading import drop_topics, load, make_topic
 from benchmarks.kafka.machine import Fsync, Machine, unique
-from benchmarks.kafka.parts import drained, until
+from benchmarks.kafka.parts import Cost, drained, service_asked, until
 from benchmarks.progress import track
 from benchmarks.workload import live_documents
 from consumers.relay.settings import Settings as RelaySettings
@@ -57,26 +57,20 @@ class LiveAsked:
     profile: bool = False
 
 
-@dataclass(frozen=True)
-class Live:
+@dataclass(frozen=True, kw_only=True)
+class Live(Cost):
     """At `rate` events a second (as reached, not as asked). `clock`: of transitions that were due by time."""
 
     what: Literal["service", "bare"]
     asked_rate: int
     rate: float
     fsync: Fsync
-    ours_us: float
-    store_us: float
     event: Latencies
     clock: Latencies
     transitions: float  # an event
     trips: float  # Redis round trips an event
     commit_events: float  # events a commit
     profile: str = field(default="", repr=False)
-
-    @property
-    def us(self) -> float:
-        return self.ours_us + self.store_us
 
 
 @dataclass(frozen=True)
@@ -167,17 +161,17 @@ def _live(
     events = used("records")
     assert what == "bare" or used("trips"), "round trips are not counted any more"
     return Live(
-        what,
-        asked,
-        answer["rate"],
-        fsync,
-        used("cpu_s") / events * 1e6,
-        store_s / events * 1e6,
-        _latencies(answer["event"]),
-        _latencies(answer["clock"]),
-        used("published") / events,
-        used("trips") / events,
-        events / max(1.0, used("batches")),
+        what=what,
+        asked_rate=asked,
+        rate=answer["rate"],
+        fsync=fsync,
+        ours_us=used("cpu_s") / events * 1e6,
+        store_us=store_s / events * 1e6,
+        event=_latencies(answer["event"]),
+        clock=_latencies(answer["clock"]),
+        transitions=used("published") / events,
+        trips=used("trips") / events,
+        commit_events=events / max(1.0, used("batches")),
     )
 
 
@@ -188,18 +182,8 @@ def _latencies(told: dict[str, float]) -> Latencies:
 @contextlib.asynccontextmanager
 async def _service(machine: Machine, events: str, out: str, asked: LiveAsked) -> AsyncIterator[Child]:
     """One evaluator that has all partitions."""
-    settings = service.Asked(
-        machine.bootstrap,
-        events,
-        out,
-        machine.store_url,
-        group=f"{out}-group",
-        name="evaluator-0",
-        stamped=True,
-        durably=asked.fsync == "always",
-        gather_ms=asked.gather_ms,
-        profile=asked.profile,
-    )
+    options = {"durably": asked.fsync == "always", "profile": asked.profile}
+    settings = service_asked(machine, events, out, stamped=True, gather_ms=asked.gather_ms, **options)
     async with child("service", settings) as process:
         await process.ask("go")
 

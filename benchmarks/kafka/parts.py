@@ -26,8 +26,20 @@ _POLL_S = 0.25
 
 
 @dataclass(frozen=True)
-class Backlog:
-    """µs of CPU an event; `transitions`, `trips` (Redis round trips), `transactions`: how many in all.
+class Cost:
+    """µs of CPU an event: the service's processes, and Valkey."""
+
+    ours_us: float
+    store_us: float
+
+    @property
+    def us(self) -> float:
+        return self.ours_us + self.store_us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backlog(Cost):
+    """`transitions`, `trips` (Redis round trips), `transactions`: how many in all.
 
     `rate`: events a second, while all processes were at it; `busy_s` how long that was.
     """
@@ -37,8 +49,6 @@ class Backlog:
     processes: int
     fsync: Fsync
     events: int
-    ours_us: float
-    store_us: float
     transitions: int
     commits: int
     trips: int
@@ -47,20 +57,6 @@ class Backlog:
     sizes: Sizes
     memory_bytes: int  # of the server, less what the feed takes
     profile: str = field(default="", repr=False)
-
-    @property
-    def us(self) -> float:
-        return self.ours_us + self.store_us
-
-
-@dataclass(frozen=True)
-class Floor:
-    ours_us: float
-    store_us: float
-
-    @property
-    def us(self) -> float:
-        return self.ours_us + self.store_us
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +75,7 @@ async def filled_topic(
         await drop_topics(machine.bootstrap, [topic])
 
 
-async def measure_floor(machine: Machine, topic: str, fsync: Fsync = "everysec") -> Floor:
+async def measure_floor(machine: Machine, topic: str, fsync: Fsync = "everysec") -> Cost:
     """One pass over the topic, in batches as large as the evaluator's commits."""
     await machine.empty_store(fsync)
     asked = floor.Asked(machine.bootstrap, topic, machine.store_url, Settings().batch_records_max)
@@ -89,7 +85,7 @@ async def measure_floor(machine: Machine, topic: str, fsync: Fsync = "everysec")
         store_s = machine.store_cpu_s() - before
         await process.stop()
     await machine.empty_store()
-    return Floor(answer["cpu_s"] / answer["events"] * 1e6, store_s / answer["events"] * 1e6)
+    return Cost(answer["cpu_s"] / answer["events"] * 1e6, store_s / answer["events"] * 1e6)
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,11 @@ async def measure_backlog(machine: Machine, asked: Asked, out_topic: str = "") -
     if not asked.begun:
         await machine.empty_store(asked.fsync)
         await define(machine.store, [Definition(each["id"], document=each) for each in asked.documents], KEYS)
-    settings = [_service(machine, asked, out, number) for number in range(asked.processes)]
+    options = {"durably": asked.fsync == "always", "profile": asked.profile}
+    settings = [
+        service_asked(machine, asked.topic, out, stamped=False, number=number, **options)
+        for number in range(asked.processes)
+    ]
     async with contextlib.AsyncExitStack() as stack:
         children = [await stack.enter_async_context(child("service", each)) for each in settings]
         before = await asyncio.gather(*(each.ask("mark") for each in children))
@@ -141,11 +141,11 @@ async def measure_backlog(machine: Machine, asked: Asked, out_topic: str = "") -
     assert events >= asked.events, f"{events} records were evaluated, not {asked.events}"
     assert used("trips"), "round trips are not counted any more"
     return Backlog(
-        asked.label,
-        len(asked.documents),
-        asked.processes,
-        asked.fsync,
-        events,
+        label=asked.label,
+        segments=len(asked.documents),
+        processes=asked.processes,
+        fsync=asked.fsync,
+        events=events,
         ours_us=used("cpu_s") / events * 1e6,
         store_us=store_s / events * 1e6,
         transitions=transitions,
@@ -159,17 +159,29 @@ async def measure_backlog(machine: Machine, asked: Asked, out_topic: str = "") -
     )
 
 
-def _service(machine: Machine, asked: Asked, out: str, number: int) -> service.Asked:
+def service_asked(
+    machine: Machine,
+    events: str,
+    out: str,
+    *,
+    stamped: bool,
+    durably: bool,
+    profile: bool,
+    number: int = 0,
+    gather_ms: int = 0,
+) -> service.Asked:
+    """One of the evaluators that share `events` and say what comes of it to `out`."""
     return service.Asked(
         machine.bootstrap,
-        asked.topic,
+        events,
         out,
         machine.store_url,
         group=f"{out}-group",
         name=f"evaluator-{number}",
-        stamped=False,
-        durably=asked.fsync == "always",
-        profile=asked.profile,
+        stamped=stamped,
+        durably=durably,
+        gather_ms=gather_ms,
+        profile=profile,
     )
 
 

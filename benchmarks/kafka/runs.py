@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from benchmarks.kafka.customers import Population, measure_customers
 from benchmarks.kafka.live import Live, LiveAsked, Storm, bare_loop, live, storm
 from benchmarks.kafka.machine import Fsync, Machine, machine
-from benchmarks.kafka.parts import Asked, Backlog, Floor, filled_topic, measure_backlog, measure_floor
+from benchmarks.kafka.parts import Asked, Backlog, Cost, filled_topic, measure_backlog, measure_floor
 from benchmarks.workload import documents, events
 from rules.errors import SegmentdError
 
@@ -39,7 +39,7 @@ class Settings:
 class Results:
     """`floors`: a pass before each of `backlogs` and one after the last. `problems`: why parts have no number."""
 
-    floors: list[Floor] = field(default_factory=list)
+    floors: list[Cost] = field(default_factory=list)
     backlogs: list[Backlog] = field(default_factory=list)
     lives: list[Live] = field(default_factory=list)
     storm: Storm | None = None

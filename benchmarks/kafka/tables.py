@@ -8,8 +8,9 @@ from rich.table import Table
 
 from benchmarks.kafka.customers import Population
 from benchmarks.kafka.live import Latencies, Live, Storm
-from benchmarks.kafka.parts import Backlog, Floor
+from benchmarks.kafka.parts import Backlog, Cost
 from benchmarks.kafka.runs import Results
+from benchmarks.tables import make_table, sizes_table
 
 AIMS = {"kafka20": 2.0, "kafka200": 2.5, "kafka1000": 3.5, "kafkanoisy": 2.75}  # times the floor
 AIM_LIVE_US = 40.0
@@ -24,7 +25,8 @@ def tables(results: Results) -> list[Table]:
     """What there is; titles hold the aims."""
     found = []
     if results.backlogs:
-        found += [_backlogs(results.backlogs, results.floors), _sizes(results.backlogs)]
+        rows = [(each.label, each.sizes) for each in results.backlogs]
+        found += [_backlogs(results.backlogs, results.floors), sizes_table("Valkey's", "", rows)]
     if results.lives:
         found.append(_lives(results.lives))
     if results.storm is not None:
@@ -34,19 +36,12 @@ def tables(results: Results) -> list[Table]:
     return found
 
 
-def table(title: str, *columns: str) -> Table:
-    made = Table(title=title)
-    for column in columns:
-        made.add_column(column, justify="right")
-    return made
-
-
-def _backlogs(backlogs: Sequence[Backlog], floors: Sequence[Floor]) -> Table:
+def _backlogs(backlogs: Sequence[Backlog], floors: Sequence[Cost]) -> Table:
     title = (
         f"the whole service over a backlog on Kafka, µs of CPU an event (round trips: at most {AIM_TRIPS:g} an event)"
     )
     columns = ("", "all", "ours", "Valkey", "floor", "× floor", "aim", "transitions", "commit of", "trips", "events/s")
-    made = table(title, *columns)
+    made = make_table(title, *columns)
     for each, before, after in zip(backlogs, floors, floors[1:], strict=False):
         floor = (before.us + after.us) / 2
         aim = AIMS.get(each.label)
@@ -62,22 +57,6 @@ def _backlogs(backlogs: Sequence[Backlog], floors: Sequence[Floor]) -> Table:
             f"{each.events / each.commits:,.0f}",
             f"{each.trips / each.events:.4f}",
             f"{each.rate:,.0f}",
-        )
-    return made
-
-
-def _sizes(backlogs: Sequence[Backlog]) -> Table:
-    title = "bytes in Valkey's memory (keys, timers and indexes with them; a profile as stored)"
-    made = table(title, "", "customers", "a customer", "a profile", "memberships", "a membership")
-    for backlog in backlogs:
-        each = backlog.sizes
-        made.add_row(
-            backlog.label,
-            f"{each.customers:,}",
-            f"{each.customer_bytes:.0f}",
-            f"{each.profile_bytes:.0f}",
-            f"{each.memberships:,}",
-            f"{each.membership_bytes:.0f}",
         )
     return made
 
@@ -101,7 +80,7 @@ def _lives(lives: Sequence[Live]) -> Table:
         "commit of",
         "trips",
     )
-    made = table(title, *columns)
+    made = make_table(title, *columns)
     for each in lives:
         bare = [other for other in lives if other.what == "bare" and other.asked_rate == each.asked_rate]
         made.add_row(
@@ -130,7 +109,7 @@ def _storm(each: Storm) -> Table:
         f"{each.customers:,} customers expire at one instant, {each.rate:,.0f} events/s"
         f" (aim: p99 at most {AIM_STORM:g}× of normal)"
     )
-    made = table(title, "", "p50 ms", "p99 ms", "× normal", "early", "lost", "wrong time", "drained in s")
+    made = make_table(title, "", "p50 ms", "p99 ms", "× normal", "early", "lost", "wrong time", "drained in s")
     made.add_row("normal", _ms(each.normal, "p50"), _ms(each.normal, "p99"))
     ratio = f"{each.storm.p99 / each.normal.p99:.2f}" if each.normal.n else ""
     counts = [str(count) for count in (each.early, each.lost, each.wrong)]
@@ -151,7 +130,7 @@ def _populations(populations: Sequence[Population]) -> Table:
         "memory a customer",
         "trips",
     )
-    made = table(title, *columns)
+    made = make_table(title, *columns)
     for each in populations:
         backlog = each.backlog
         made.add_row(

@@ -20,6 +20,7 @@ from service.cli.repair import chosen_partitions
 from service.cli.running import Signals, run, settings_from
 from service.settings import Settings
 from service.wiring import Services, open_services
+from service.wording import named
 
 _LOOK_S = 0.5
 _NAMED_MAX = 8
@@ -83,12 +84,12 @@ def to_rebuild(found: Sequence[Standing], *, discarding: bool) -> list[Standing]
         return list(found)
     broken = [each.partition for each in found if each.discarding]
     if broken:
-        raise CannotRebuild(f"the state of {_named(broken)} was not discarded to the end: do so with --discard")
+        raise CannotRebuild(f"the state of {named(broken)} was not discarded to the end: do so with --discard")
     chosen = [each for each in found if each.rebuilding or each.empty]
     if not chosen:
         raise CannotRebuild("no partition is empty: --discard deletes the state first (never the log)")
     if others := [each.partition for each in found if each not in chosen and each.commit]:
-        say(f"left as it is: {_named(others)}, for there is a state")
+        say(f"left as it is: {named(others)}, for there is a state")
     return chosen
 
 
@@ -98,23 +99,12 @@ def check_whole(chosen: Sequence[Standing], *, accept_gap: bool) -> None:
     if not cut:
         return
     told = (
-        f"the log of {_named([each.partition for each in cut])} does not reach back to its beginning: what came before "
+        f"the log of {named([each.partition for each in cut])} does not reach back to its beginning: what came before "
         "is gone, so counts are smaller, and sequences of transitions may begin anew"
     )
     if not accept_gap:
         raise CannotRebuild(f"{told}. Nothing was changed; --accept-gap rebuilds from what is left")
     say(told)
-
-
-def _named(partitions: Sequence[int]) -> str:
-    """For people.
-
-    >>> _named([3]), _named([1, 2])
-    ('partition 3', 'partitions 1, 2')
-    """
-    text = ", ".join(map(str, partitions[:_NAMED_MAX]))
-    more = f" and {len(partitions) - _NAMED_MAX} more" if len(partitions) > _NAMED_MAX else ""
-    return f"partition{'s' if len(partitions) > 1 else ''} {text}{more}"
 
 
 # -- the steps --------------------------------------------------------------------------------------------------------
@@ -125,7 +115,7 @@ async def _discard(services: Services, signals: Signals, chosen: Sequence[Standi
     store, partitions = services.store, [each.partition for each in chosen]
     before = await restored(store, partitions)
     question = (
-        f"This deletes the state of {_named(partitions)} ({before.customers:,} customers, {before.memberships:,} "
+        f"This deletes the state of {named(partitions)} ({before.customers:,} customers, {before.memberships:,} "
         "memberships, and the feed), to make it again from the log. Go on?"
     )
     if not yes:
@@ -238,6 +228,6 @@ def progress(standing: Standing, reached: Filled) -> int:
 async def _tell(store: Store, chosen: Sequence[Standing]) -> None:
     found = await restored(store, [each.partition for each in chosen])
     say(
-        f"{_named([each.partition for each in chosen])}: rebuilt. {found.customers:,} customers, {found.memberships:,} "
+        f"{named([each.partition for each in chosen])}: rebuilt. {found.customers:,} customers, {found.memberships:,} "
         f"memberships in {found.segments:,} segments; {found.transitions:,} transitions came again, with the same ids"
     )

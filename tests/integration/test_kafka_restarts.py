@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,9 @@ import pytest
 from consumers.state.keys import PartitionKeys
 from tests.integration.kafka_faults import copied_store, end_server, more_said, roll_files_back, two_evaluators
 from tests.integration.kafka_worlds import PARTITIONS, Evaluator, World, kafka_world, until
-from tests.kafka import Broker, require_kafka
+from tests.kafka import Broker
 
 AWAY_S = 0.5  # longer than one try takes
-
-
-@pytest.fixture
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    require_kafka()
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 # -- the broker -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from consumers.state.store import Store
 from rules.events import Event
 from rules.records import encode_event
 from rules.times import parse_instant
+from tests.consumers.evaluator.worlds import until
 
 RECENT = {"id": "recent", "enter": {"event": "page_view", "within": "2s"}}
 
@@ -66,15 +67,6 @@ async def running(service: Service) -> AsyncIterator[None]:
 @pytest.fixture
 def service(store: Store, log: RedisLog) -> Service:
     return Service(store, log)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for something that the evaluator does by itself."""
-    for _ in range(1_000):
-        if holds():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def view(customer: str, at: int | None = None, name: str = "v") -> Event:

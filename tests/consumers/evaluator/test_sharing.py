@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -21,6 +21,7 @@ from consumers.state.registry import Registry
 from consumers.state.store import Store
 from rules.events import Event
 from rules.records import encode_event
+from tests.consumers.evaluator.worlds import until
 
 SEEN = {"id": "seen", "enter": {"event": "page_view"}}
 NAMES = [f"c{n}" for n in range(40)]
@@ -72,14 +73,6 @@ async def running(*evaluators: Evaluator) -> AsyncIterator[None]:
         for each in evaluators:
             await each.stop()
         await asyncio.gather(*tasks)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    for _ in range(1_000):
-        if holds():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def view(customer: str, name: str = "v") -> Event:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import count, islice
 from typing import Any
@@ -176,3 +177,12 @@ def played(definitions: Sequence[DefinitionRecord], lines: Iterable[Line]) -> tu
 async def members(store: Store, segment: str, partition: int = 0) -> dict[str, int]:
     flat = await store.call("ZRANGE", PartitionKeys(partition).members(segment), 0, -1, "WITHSCORES")
     return {flat[at].decode(): int(flat[at + 1]) for at in range(0, len(flat), 2)}
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that the evaluator does by itself."""
+    for _ in range(1_000):
+        if holds():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not happen")

@@ -7,10 +7,6 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from consumers.intake.sources import Source
 from consumers.intake.sources_file import read_sources
@@ -18,7 +14,7 @@ from consumers.log.partition import partition_of
 from rules.times import format_instant
 from tests.consumers.intake.topics import Group, Sent, committed, delete_topic, make_topic, send, unique
 from tests.consumers.intake.worlds import CountingMetrics, MemoryLetters, MemoryLog, native, until
-from tests.kafka import Broker, require_kafka
+from tests.kafka import Broker
 
 HOUR_MS = 3_600_000
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -193,15 +189,6 @@ async def test_lag_is_told_in_records_and_seconds(kafka: str) -> None:
 
 
 # -- a broker of its own ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    require_kafka()
-    broker = Broker(tmp_path / "kafka")
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 async def test_a_broker_that_goes_and_comes_back_is_waited_for_and_nothing_is_lost(broker: Broker) -> None:

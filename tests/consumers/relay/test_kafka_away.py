@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,16 +10,7 @@ from consumers.relay.settings import Settings
 from consumers.state.store import Store
 from tests.consumers.relay.kafka_worlds import kafka_world
 from tests.consumers.relay.worlds import Process, names, until
-from tests.kafka import Broker, require_kafka
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    require_kafka()
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    yield broker
-    broker.kill()
+from tests.kafka import Broker
 
 
 @pytest.mark.parametrize("how", ["hangs", "is killed"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,16 +15,7 @@ from consumers.log.kafka.settings import KafkaSettings
 from consumers.log.kafka.sharing import KafkaSharing
 from consumers.log.port import START, NewRecord, Record
 from rules.errors import Unavailable
-from tests.kafka import Broker, require_kafka
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    require_kafka()
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    yield broker
-    broker.kill()
+from tests.kafka import Broker
 
 
 @pytest.fixture
