@@ -1,0 +1,1 @@
+"""How other systems are called: connectors are documents, checked like segments; a few are code."""
