@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from benchmarks.kafka import bare, floor, service, traffic
+from benchmarks.kafka.quiet import quiet
 
 _ROLES: dict[str, Callable[[bytes], Awaitable[None]]] = {
     "floor": lambda data: floor.run(msgspec.json.decode(data, type=floor.Asked)),
@@ -25,8 +26,7 @@ async def _main(role: str, settings: str) -> None:
 
 
 if __name__ == "__main__":
-    # While topics are made and groups join, its warnings are of what is tried again; what counts is checked in `guard`.
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    quiet()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -10,6 +10,7 @@ from benchmarks.kafka.customers import Population, measure_customers
 from benchmarks.kafka.live import Live, LiveAsked, Storm, bare_loop, live, storm
 from benchmarks.kafka.machine import Fsync, Machine, machine
 from benchmarks.kafka.parts import Asked, Backlog, Cost, filled_topic, measure_backlog, measure_floor
+from benchmarks.kafka.quiet import quiet
 from benchmarks.workload import documents, events
 from rules.errors import SegmentdError
 
@@ -50,6 +51,7 @@ class Results:
 async def run(parts: Collection[str], settings: Settings) -> Results:
     """Each part that is asked for. Where one fails, that is told, and the others go on."""
     results = Results()
+    quiet()
     async with machine() as used:
         if backlogs := [part for part in BACKLOGS if part in parts]:
             await _backlogs(used, backlogs, settings, results)
