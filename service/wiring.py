@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from consumers.embedded import Embedded
 from consumers.evaluator import Evaluator
 from consumers.evaluator import Settings as EvaluatorSettings
 from consumers.log.dead_letters import DeadLetterBox
 from consumers.log.kafka.dead_letters import KafkaDeadLetters
-from consumers.log.kafka.log import KafkaLog
 from consumers.log.kafka.settings import KafkaSettings
 from consumers.log.port import Log
 from consumers.log.redis_streams import RedisLog
@@ -32,7 +33,7 @@ _log = logs.get("wiring")
 
 _PARTITIONS_ON_REDIS = 4
 _PUBLISH_AGAIN_S = 5.0
-_GATHER_MS_ON_REDIS, _GATHER_MS_ON_KAFKA = 10, 50
+_GATHER_MS_ON_REDIS, GATHER_MS_ON_KAFKA = 10, 50
 
 
 class NotConfigurable(SegmentdError):
@@ -108,10 +109,8 @@ class Services:
             self._publishing.cancel()
             await asyncio.wait([self._publishing])
         await self.feed.close()
-        if isinstance(self.letters, KafkaDeadLetters):
-            await self.letters.close()
-        if isinstance(self.log, KafkaLog):
-            await self.log.close()
+        await self.letters.close()
+        await self.log.close()
         await self.store.close()
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.stop)
@@ -148,12 +147,14 @@ async def _open(
     try:
         if embedded is None:
             await _check_store(store, log_in_store=brokers is None)
-        log = await _open_log(settings, store, brokers)
         try:
-            return _services(settings, store, log, embedded, brokers, evaluate)
+            opened = await (_on_redis(settings, store) if brokers is None else _on_kafka(settings, store, brokers))
+        except ValueError as error:
+            raise NotConfigurable(str(error)) from error
+        try:
+            return _services(settings, store, opened, embedded, evaluate)
         except BaseException:
-            if isinstance(log, KafkaLog):
-                await log.close()
+            await opened.log.close()
             raise
     except BaseException:
         await store.close()
@@ -170,29 +171,49 @@ async def _check_store(store: Store, *, log_in_store: bool) -> None:
     store.forgets = found.forgets
 
 
-async def _open_log(settings: Settings, store: Store, brokers: KafkaSettings | None) -> Log:
-    try:
-        if brokers is not None:
-            return await kafka.open_log(brokers, store)
-        recorded = await store.call("GET", PARTITIONS)
-        log = RedisLog(store, settings.partitions or int(recorded or _PARTITIONS_ON_REDIS))
-        await log.prepare()
-        return log
-    except ValueError as error:
-        raise NotConfigurable(str(error)) from error
+class _Opened(NamedTuple):
+    """The log, its dead letters, and how an evaluator over it is made."""
+
+    log: Log
+    letters: DeadLetterBox
+    evaluator: Callable[[Metrics], Evaluator]
 
 
-def _services(
-    settings: Settings,
-    store: Store,
-    log: Log,
-    embedded: Embedded | None,
-    brokers: KafkaSettings | None,
-    evaluate: bool,
-) -> Services:
+async def _on_redis(settings: Settings, store: Store) -> _Opened:
+    """Raises ValueError for a store that was made with other partitions, Unavailable."""
+    recorded = await store.call("GET", PARTITIONS)
+    log = RedisLog(store, settings.partitions or int(recorded or _PARTITIONS_ON_REDIS))
+    await log.prepare()
+    bounds = _bounds(settings, _GATHER_MS_ON_REDIS)
+    letters = StoreDeadLetters(store, log.partitions)
+    return _Opened(log, letters, lambda metrics: Evaluator(store, log, bounds, metrics.evaluator))
+
+
+async def _on_kafka(settings: Settings, store: Store, brokers: KafkaSettings) -> _Opened:
+    """Raises ValueError for topics that are not as they must be, Unavailable."""
+    log = await kafka.open_log(brokers, store)
+    letters = KafkaDeadLetters(brokers, settings.dead_letters_topic)
+    bounds = _bounds(settings, GATHER_MS_ON_KAFKA, settings.event_age_ms_max)
+
+    def evaluator(metrics: Metrics) -> Evaluator:
+        return kafka.make_evaluator(settings, brokers, store, log, letters, bounds, metrics)
+
+    return _Opened(log, letters, evaluator)
+
+
+def _bounds(settings: Settings, gather_ms: int, event_age_ms_max: int | None = None) -> EvaluatorSettings:
+    return EvaluatorSettings(
+        batch_records_max=settings.batch_records_max,
+        hot_profiles_max=settings.profiles_cached_max,
+        gather_ms=gather_ms if settings.gather_milliseconds is None else settings.gather_milliseconds,
+        event_age_ms_max=event_age_ms_max,
+    )
+
+
+def _services(settings: Settings, store: Store, opened: _Opened, embedded: Embedded | None, evaluate: bool) -> Services:
+    log = opened.log
     feed = Feed(store, log.partitions)
     metrics = Metrics(settings.metrics_event_types_max, settings.segments_max)
-    letters = _letters(settings, store, log, brokers)
     services = Services(
         settings=settings,
         store=store,
@@ -201,42 +222,9 @@ def _services(
         reads=Reads(store, log, feed),
         registry=Registry(store, log),
         metrics=metrics,
-        letters=letters,
-        evaluator=_evaluator(settings, store, log, brokers, letters, metrics) if evaluate else None,
+        letters=opened.letters,
+        evaluator=opened.evaluator(metrics) if evaluate else None,
         embedded=embedded,
     )
     services.publish_pending()
     return services
-
-
-def _gather_ms(settings: Settings, brokers: KafkaSettings | None) -> int:
-    if settings.gather_milliseconds is not None:
-        return settings.gather_milliseconds
-    return _GATHER_MS_ON_REDIS if brokers is None else _GATHER_MS_ON_KAFKA
-
-
-def _letters(settings: Settings, store: Store, log: Log, brokers: KafkaSettings | None) -> DeadLetterBox:
-    if brokers is None:
-        return StoreDeadLetters(store, log.partitions)
-    return KafkaDeadLetters(brokers, settings.dead_letters_topic)
-
-
-def _evaluator(
-    settings: Settings,
-    store: Store,
-    log: Log,
-    brokers: KafkaSettings | None,
-    letters: DeadLetterBox,
-    metrics: Metrics,
-) -> Evaluator:
-    bounds = EvaluatorSettings(
-        batch_records_max=settings.batch_records_max,
-        hot_profiles_max=settings.profiles_cached_max,
-        gather_ms=_gather_ms(settings, brokers),
-        event_age_ms_max=settings.event_age_ms_max if brokers is not None else None,
-    )
-    if brokers is None:
-        return Evaluator(store, log, bounds, metrics.evaluator)
-    assert isinstance(log, KafkaLog), "with brokers the log is theirs"
-    assert isinstance(letters, KafkaDeadLetters), "and so are the dead letters"
-    return kafka.make_evaluator(settings, brokers, store, log, letters, bounds, metrics)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import orjson
 
 from benchmarks.evaluator import define
-from benchmarks.kafka import bare, service, traffic
+from benchmarks.kafka import bare, traffic
 from benchmarks.kafka.children import Child, child
 from benchmarks.kafka.guard import KEYS, check, times_of
 from benchmarks.kafka.loading import drop_topics, load, make_topic
@@ -24,6 +24,7 @@ from consumers.relay.settings import Settings as RelaySettings
 from consumers.state.status import PartitionStatus
 from rules.plan import Definition
 from rules.times import format_instant
+from service.wiring import GATHER_MS_ON_KAFKA
 
 WARM_S = 20.0  # then as many customers come into the windows as leave them
 ONE_IN = 40  # of the bare loop's events make a record: as many as the rules' by event
@@ -129,7 +130,7 @@ async def live(machine: Machine, asked: LiveAsked) -> Live:
 async def bare_loop(machine: Machine, rate: int, seconds: float) -> Live:
     """The same traffic through the bare loop."""
     async with _topics(machine) as (events, out):
-        gathers = service.GATHER_MS, RelaySettings().gather_ms
+        gathers = GATHER_MS_ON_KAFKA, RelaySettings().gather_ms
         loop = bare.Asked(machine.bootstrap, events, out, unique("bare"), *gathers, ONE_IN)
         traffic_asked = traffic.Asked(machine.bootstrap, events, out, unique("e"), _customers(rate))
         async with child("bare", loop) as process, child("traffic", traffic_asked) as sender:

@@ -14,5 +14,5 @@ def quiet() -> None:
     for name in (
         "consumer.group_coordinator",
         "producer.sender",
-    ):  # a coordinator that is being chosen is an error there
+    ):  # a coordinator being chosen is an error there
         logging.getLogger(f"aiokafka.{name}").setLevel(logging.CRITICAL)

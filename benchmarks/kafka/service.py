@@ -21,9 +21,8 @@ from consumers.relay.kafka import KafkaOutlet
 from consumers.relay.metrics import NullMetrics as RelayNullMetrics
 from consumers.relay.relay import Relay
 from consumers.state.store import Store
-from service.wiring import _GATHER_MS_ON_KAFKA
+from service.wiring import GATHER_MS_ON_KAFKA
 
-GATHER_MS = _GATHER_MS_ON_KAFKA
 _PROFILED = 60  # functions told
 
 
@@ -89,7 +88,7 @@ class _Service:
         self.log = KafkaLog(kafka)
         self.outlet = KafkaOutlet(kafka, f"{asked.transitions_topic}-{asked.name}", asked.transitions_topic)
         self.counting, self.relaying = _Counting(), _RelayCounting()
-        self.evaluator_settings = Settings(gather_ms=asked.gather_ms or GATHER_MS)
+        self.evaluator_settings = Settings(gather_ms=asked.gather_ms or GATHER_MS_ON_KAFKA)
         self.asked, self.kafka = asked, kafka
         self.profile = cProfile.Profile() if asked.profile else None
         self.running: asyncio.Task[None] | None = None

@@ -84,3 +84,7 @@ class DeadLetterBox(Protocol):
     async def taken_back(self, letters: Sequence[DeadLetter]) -> None:
         """These are in the log now; durable when this returns."""
         ...
+
+    async def close(self) -> None:
+        """Let go of connections that are its own; no call afterwards."""
+        ...

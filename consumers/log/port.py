@@ -143,3 +143,7 @@ class Log(Protocol):
         A partition that is not named is left alone. Returns how many records went (an estimate will do).
         """
         ...
+
+    async def close(self) -> None:
+        """Let go of connections that are its own; no call afterwards."""
+        ...

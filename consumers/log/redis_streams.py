@@ -152,6 +152,9 @@ class RedisLog:
                 gone += int(await self._store.call("XTRIM", self._streams[partition], "MINID", "~", minimum))
         return gone
 
+    async def close(self) -> None:
+        """Nothing: the store is closed by whoever opened it."""
+
     async def _retained(self, partition: int, info: Mapping[bytes, Any]) -> Offset:
         """The first offset that retention keeps, by the log's own time and by number."""
         newest = _offset(info[b"last-generated-id"])

@@ -66,6 +66,9 @@ class StoreDeadLetters:
         for number, keys in by_partition.items():
             await self._store.call("XDEL", self._keys[number].dead, *keys)
 
+    async def close(self) -> None:
+        """Nothing: the store is closed by whoever opened it."""
+
 
 def _letter(stored: Stored) -> DeadLetter:
     return DeadLetter(

@@ -62,6 +62,8 @@ class Box:
     async def taken_back(self, letters: Sequence[DeadLetter]) -> None:
         self.letters = [each for each in self.letters if each not in letters]
 
+    async def close(self) -> None: ...
+
 
 def letter(partition: int, offset: int, raw: bytes = b"{}") -> DeadLetter:
     return DeadLetter("t", Origin("t", 0, offset, 0), "bad", raw, id=f"{partition}:{offset}", put_ms=offset)

@@ -66,6 +66,8 @@ class SimLog:
     async def trim(self, behind: Mapping[int, Offset]) -> int:
         return await self._network.ask("log", lambda: 0)
 
+    async def close(self) -> None: ...
+
     # -- the server ---------------------------------------------------------------------------------------------------
 
     def write(self, records: Sequence[NewRecord]) -> list[Appended]:

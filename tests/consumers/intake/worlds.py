@@ -137,6 +137,8 @@ class MemoryLog:
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(record.payload) for record in self.written]
 
+    async def close(self) -> None: ...
+
     async def append_own(self, records: Sequence[NewRecord]) -> list[Appended]:
         raise NotImplementedError
 
