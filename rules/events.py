@@ -15,6 +15,7 @@ import msgspec
 
 from rules.errors import EventRejected
 from rules.limits import (
+    BY_CHARS_MAX,
     CUSTOMER_ID_CHARS_MAX,
     DAY_MS,
     EVENT_AGE_MS_MAX,
@@ -267,9 +268,9 @@ def _check_names(value: Any, where: str) -> None:
 
 def _check_membership(properties: dict[str, Any]) -> None:
     for key in properties:
-        if key not in ("segment", "action", "until"):
+        if key not in ("segment", "action", "until", "by"):
             raise EventRejected(
-                "is nothing a `membership` event has: `segment`, `action`, `until`", _joined("properties", key)
+                "is nothing a `membership` event has: `segment`, `action`, `until`, `by`", _joined("properties", key)
             )
     segment = properties.get("segment")
     if segment is None:
@@ -283,6 +284,9 @@ def _check_membership(properties: dict[str, Any]) -> None:
         raise EventRejected(f"{shown(action)} is none of `add`, `remove`, `clear`", "properties.action")
     if properties.get("until") is not None:
         check_instant(properties["until"], "properties.until")
+    by = properties.get("by")
+    if by is not None and (not isinstance(by, str) or not 1 <= len(by) <= BY_CHARS_MAX):
+        raise EventRejected(f"names who did it in 1 to {BY_CHARS_MAX} characters", "properties.by")
 
 
 _SHAPES: dict[str, Callable[[dict[str, Any]], None]] = {"profile": _check_profile, "membership": _check_membership}

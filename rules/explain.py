@@ -13,7 +13,7 @@ from rules.judge import approximate, judge, reading
 from rules.language.documents import EventNode
 from rules.meters import Meter
 from rules.plan import Plan, SegmentPlan
-from rules.profile import ACTION, CHANGED, SEQUENCE, UNTIL, Profile
+from rules.profile import ACTION, CHANGED, SEQUENCE, UNTIL, Profile, done_by
 from rules.slots import EdgeSlot, NumberSlot, PairSlot, SinceSlot
 from rules.times import NEVER, format_instant
 from rules.tree import Leaf, Tree, leaves
@@ -114,7 +114,9 @@ def _override(profile: Profile, segment_id: str, now: int) -> dict[str, Any]:
     override = profile.overrides.get(segment_id)
     if override is None or override[ACTION] == "clear" or now >= override[UNTIL]:
         return {}
-    return {"override": {"action": override[ACTION], "until": instant(override[UNTIL])}}
+    by = done_by(override)
+    told = {"action": override[ACTION], "until": instant(override[UNTIL])}
+    return {"override": told | ({"by": by} if by else {})}
 
 
 def instant(ms: int) -> str | None:

@@ -100,6 +100,7 @@ def _set_override(profile: Profile, event: Event, plan: Plan, moved: Moved) -> N
         event.rank,
         NEVER if until is None else until,
         was_in_force,
+        *([properties["by"]] if properties.get("by") else ()),
     ]
     if name in plan.segments:
         moved.append(plan.segments[name].itself)

@@ -6,6 +6,7 @@ HOUR_MS = 3_600_000
 # Events (contract §1)
 EVENT_ID_CHARS_MAX = 128
 CUSTOMER_ID_CHARS_MAX = 128
+BY_CHARS_MAX = 64  # the name of whoever changed a membership by hand
 EVENT_BYTES_MAX = 256 * 1024
 EVENT_TYPE_CHARS_MAX = 64  # [a-z][a-z0-9_]{0,63}
 EVENT_DEPTH_MAX = 64  # objects and lists inside one another; deeper is a mistake or an attack, and cannot be stored
@@ -37,6 +38,14 @@ PATTERN_CHARS_MAX = 1024
 SEGMENTS_MAX = 1000  # configurable
 SEGMENT_ID_CHARS_MAX = 64
 MISTAKES_TOLD_MAX = 100  # of one document; the rest is counted
+
+# Actions (contract §6)
+ACTIONS_MAX = 50  # of one segment: each follows the feed on its own
+ACTION_CALLS_PER_CUSTOMER_MAX = 1000  # of `limit`: so many instants are remembered of a customer
+ACTION_LIMIT_DAYS_MAX = 366  # of `limit`: so long they are
+ACTION_RATE_MAX = 10_000  # calls a second; more than one process makes
+ACTION_EVERY_MS_MIN = 15 * 60_000  # between two runs over all members
+HOPS_MAX = 8  # actions that set one another off through the log; the ninth is a ring
 
 # Judging
 LATE_TOLD_MS_MIN = 60_000  # an event so far behind the clock is counted as late; live ones are, by milliseconds

@@ -14,7 +14,7 @@ FORMAT = 1
 
 # Places in an attribute's, tag's and override's record.
 VALUE, TS, RANK = range(3)
-ACTION, OVERRIDE_TS, OVERRIDE_RANK, UNTIL, IN_FORCE = range(5)
+ACTION, OVERRIDE_TS, OVERRIDE_RANK, UNTIL, IN_FORCE, BY = range(6)  # BY only where it is known
 SEQUENCE, CHANGED = range(2)
 
 
@@ -25,7 +25,7 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     customer was last judged by; `at` the instant of that. `wake` is the nearest of all wakes.
     `features` by feature key. `attributes` {name: [value or None, ts, rank]}, `tags` {tag: [there, ts, rank]}.
     `members` {segment: [sequence, time of the last change]}, odd sequences are members.
-    `overrides` {segment: [action, ts, rank, until, was in force when last judged]}.
+    `overrides` {segment: [action, ts, rank, until, was in force when last judged, who did it (only if known)]}.
     `delays` {segment: due} for holds and overrides. `recent`: ids, see `rules.recent`. `waiting`: events of the future.
     """
 
@@ -49,6 +49,11 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     def is_member(self, segment: str) -> bool:
         state = self.members.get(segment)
         return state is not None and state[SEQUENCE] % 2 == 1
+
+
+def done_by(override: list[Any]) -> str | None:
+    """Who set an override by hand, if that is known."""
+    return override[BY] if len(override) > BY else None
 
 
 NEW = -1

@@ -18,7 +18,7 @@ from rules.judge import Verdict, why
 from rules.limits import LATE_TOLD_MS_MIN
 from rules.membership import wanted
 from rules.plan import SHADOW, Plan, SegmentPlan
-from rules.profile import ACTION, IN_FORCE, NEW, SEQUENCE, UNTIL, Profile
+from rules.profile import ACTION, IN_FORCE, NEW, SEQUENCE, UNTIL, Profile, done_by
 from rules.recent import seen
 from rules.times import NEVER, format_instant
 from rules.transitions import Cause, Transition
@@ -233,6 +233,8 @@ def _why(
         reason: dict[str, Any] = {"at": "membership", "holds": True, "value": override[ACTION]}
         if override[UNTIL] < NEVER:
             reason["until"] = format_instant(override[UNTIL])
+        if by := done_by(override):
+            reason["by"] = by
         return [], (reason,)
     if entered:
         trees = [segment.enter, segment.exit]

@@ -233,6 +233,7 @@ CHANGE_MEMBER: Responses = {
             "customer_id": "13748",
             "segment": "big-spenders",
             "action": "add",
+            "by": "ana",
             "until": "2026-12-31T00:00:00Z",
         },
     ),

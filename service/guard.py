@@ -9,7 +9,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.auth import Scope
+from service.auth import ANONYMOUS, Scope
 from service.metrics import Metrics
 from service.problems import Problem
 from service.readiness import Readiness
@@ -52,6 +52,15 @@ async def services(request: Request) -> Services:
     return found
 
 
+async def caller(
+    parts: Annotated[Process, Depends(process)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)] = None,
+) -> str:
+    """The name of whoever calls: their token's. What they may do is `require`'s to say."""
+    return parts.settings.tokens.name_of(credentials.credentials) if credentials else ANONYMOUS
+
+
+Caller = Annotated[str, Depends(caller)]
 With = Annotated[Services, Depends(services)]
 WithProcess = Annotated[Process, Depends(process)]
 

@@ -100,8 +100,9 @@ class Settings(BaseSettings):
     """TCP port to listen on; 0 takes a free one."""
 
     tokens: Annotated[Tokens, NoDecode] = Tokens(())
-    """Bearer tokens with scopes: `token:ingest+read,other:manage`, or JSON `{"token": ["ingest", "read"]}`. A token has
-    at least 16 characters. Empty: no authorisation, loopback only."""
+    """Bearer tokens with scopes: `token:ingest+read,other:manage`, or JSON `{"token": ["ingest", "read"]}`, also with the
+    name of whoever has it: `{"token": {"name": "ana", "scopes": ["manage"]}}`. A token has at least 16 characters.
+    Empty: no authorisation, loopback only."""
 
     body_bytes_max: int = Field(default=16 * MIB, ge=KIB)
     """Bytes of a request body as sent. 16 MiB is ~60,000 usual events: more than that gains nothing in a batch."""

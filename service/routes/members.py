@@ -19,7 +19,7 @@ from service import examples
 from service.answers import answer
 from service.bodies import read_body
 from service.cursors import bad_cursor
-from service.guard import With
+from service.guard import Caller, With
 from service.headers import wait_seconds
 from service.ingest import append, applied
 from service.params import Cursor, CustomerId, Limit, SegmentId
@@ -59,13 +59,20 @@ async def list_members(parts: With, segment: SegmentId, limit: Limit, cursor: Cu
     openapi_extra=examples.UNTIL_BODY,
 )
 async def add_member(
-    parts: With, request: Request, segment: SegmentId, customer: CustomerId, until: Until = None, key: Key = None
+    parts: With,
+    request: Request,
+    by: Caller,
+    segment: SegmentId,
+    customer: CustomerId,
+    until: Until = None,
+    key: Key = None,
 ) -> Response:
     """A member whatever the rule says, until removed, cleared or `until` (in the query or as `{"until": ...}`).
 
-    Written to the log like any event; `Prefer: wait=5` holds the answer until it was applied.
+    Written to the log like any event, with the name of the token as `by`; `Prefer: wait=5` holds the answer until it
+    was applied.
     """
-    change = Change(segment, customer, "add", _instant(until) or await _until_in_body(request))
+    change = Change(segment, customer, "add", _instant(until) or await _until_in_body(request), by)
     return await _append(parts, request, change, key)
 
 
@@ -73,6 +80,7 @@ async def add_member(
 async def remove_member(
     parts: With,
     request: Request,
+    by: Caller,
     segment: SegmentId,
     customer: CustomerId,
     until: Until = None,
@@ -85,22 +93,22 @@ async def remove_member(
     """
     if clear and until is not None:
         raise invalid_parameter("until", "clearing is at once and for good: leave `until` out")
-    return await _append(
-        parts, request, Change(segment, customer, "clear" if clear else "remove", _instant(until)), key
-    )
+    change = Change(segment, customer, "clear" if clear else "remove", _instant(until), by)
+    return await _append(parts, request, change, key)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change by hand; `until` in ms."""
+    """One change by hand; `until` in ms, `by` the name of whoever makes it."""
 
     segment: str
     customer: str
     action: Action
     until: int | None
+    by: str
 
     def event(self, event_id: str, now_ms: int) -> Event:
-        properties: dict[str, Any] = {"segment": self.segment, "action": self.action}
+        properties: dict[str, Any] = {"segment": self.segment, "action": self.action, "by": self.by}
         if self.until is not None:
             properties["until"] = format_instant(self.until)
         return Event("membership", self.customer, now_ms, event_id, properties)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 import httpx2
 import pytest
@@ -112,9 +113,22 @@ def test_tokens_are_read_from_text_and_json(
     assert bool(Settings().tokens)
 
 
+def test_a_token_has_the_name_that_it_is_given_or_the_beginning_of_its_hash() -> None:
+    named = parse_tokens(f'{{"{READ}": {{"name": "ana", "scopes": ["read"]}}, "{MANAGE}": ["manage"]}}')
+    assert named.name_of(READ) == "ana"
+    assert named.scopes_of(READ) == {"read"}
+    assert named.name_of(MANAGE) == f"token-{hashlib.sha256(MANAGE.encode()).hexdigest()[:6]}"
+    assert named.name_of("somebody-else-0123") == "anonymous"
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
+        (f'{{"{READ}": {{"name": "ana"}}}}', "token 1: is {"),
+        (f'{{"{READ}": {{"name": "", "scopes": ["read"]}}}}', "token 1: its name has 1 to 64"),
+        (f'{{"{READ}": {{"name": 5, "scopes": ["read"]}}}}', "token 1: its name has 1 to 64"),
+        (f'{{"{READ}": {{"name": "a\\nb", "scopes": ["read"]}}}}', "token 1: its name has 1 to 64"),
+        (f'{{"{READ}": {{"name": "anonymous", "scopes": ["read"]}}}}', "token 1: its name is not"),
         ("secret-token-without-scopes", "token 1: has fewer than 16 characters (or no `:scopes` after it)"),
         (f"{READ}:read,short:read", "token 2: has fewer than 16"),
         (f"{READ}:write", "token 1: no such scope"),

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
+from service.auth import parse_tokens
 from service.settings import Settings
 from tests.service.conftest import client_of, opened
 from tests.service.sending import BUYERS, WAIT, event, is_problem, members, put, send
@@ -76,7 +78,7 @@ async def test_until_is_taken_from_the_query_or_the_body(client: httpx2.AsyncCli
     await put(client, BUYERS)
     assert (await by_hand(client, "PUT", "ana", **more))["until"] == LATER
     found = (await client.get("/v1/customers/ana/segments/buyers")).json()
-    assert found["override"] == {"action": "add", "until": LATER}
+    assert found["override"] == {"action": "add", "until": LATER, "by": "anonymous"}
     assert found["leaves_at"] == LATER
 
 
@@ -103,6 +105,34 @@ async def test_the_same_key_counts_once_and_another_request_under_it_is_another(
     other = await by_hand(client, "PUT", "bea", headers=key)
     assert other["event_id"] != first["event_id"]
     assert await members(client, "buyers") == ["bea"]
+
+
+async def test_who_did_it_is_told_by_the_transition_and_the_membership(settings: Settings) -> None:
+    token, plain = "0123456789abcdef", "fedcba9876543210"
+    tokens = parse_tokens({token: {"name": "maria", "scopes": ["manage"]}, plain: ["manage"]})
+    async with opened(settings.model_copy(update={"tokens": tokens})) as services:
+        async with client_of(services, Authorization=f"Bearer {token}") as client:
+            await put(client, BUYERS)
+            assert (await by_hand(client, "PUT", "ana"))["by"] == "maria"
+            found = (await client.get("/v1/customers/ana/segments/buyers")).json()
+            assert found["override"] == {"action": "add", "until": None, "by": "maria"}
+        async with client_of(services, Authorization=f"Bearer {plain}") as client:
+            told = (await by_hand(client, "DELETE", "ana"))["by"]
+            assert told == parse_tokens({plain: ["manage"]}).known[0].name
+            assert plain not in told
+        page = await services.feed.read(await services.feed.oldest())
+        reasons = [orjson.loads(item.data)["data"]["why"][0] for item in page.items]
+        assert [(each["value"], each["by"]) for each in reasons] == [("add", "maria"), ("remove", told)]
+
+
+async def test_an_event_of_a_sender_may_say_who_did_it_in_few_words(client: httpx2.AsyncClient) -> None:
+    await put(client, BUYERS)
+    order = {"segment": "buyers", "action": "add"}
+    await send(client, event("1", "ana", "membership", **order, by="the till in Oslo"))
+    assert (await client.get("/v1/customers/ana/segments/buyers")).json()["override"]["by"] == "the till in Oslo"
+    for bad in ("", "x" * 65, 5, ["ana"]):
+        answer = await client.post("/v1/events", json=event("2", "ana", "membership", **order, by=bad))
+        assert is_problem(answer, 422, "events-rejected")["rejected"][0]["error"].startswith("properties.by: ")
 
 
 @pytest.mark.parametrize(
