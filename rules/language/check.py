@@ -27,9 +27,9 @@ def check_set(segments: Mapping[str, Segment], segments_max: int = SEGMENTS_MAX)
 
 
 def references(segment: Segment) -> list[SegmentNode]:
-    """Every `segment: ...` condition of a document, in the author's order."""
-    roots = (root for root in (segment.enter, segment.exit) if root is not None)
-    return [leaf for root in roots for leaf in _leaves(root) if isinstance(leaf, SegmentNode)]
+    """Every `segment: ...` condition of a document, those of its actions too, in the author's order."""
+    roots = [segment.enter, segment.exit, *(action.unless for action in segment.actions)]
+    return [leaf for root in roots if root is not None for leaf in _leaves(root) if isinstance(leaf, SegmentNode)]
 
 
 def _leaves(node: Condition) -> Iterator[Condition]:

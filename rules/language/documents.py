@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+from rules.actions import Action
+
 Scalar = str | int | float | bool
 """A value in a document. A number, a string and a boolean never equal one another (`1`, `"1"`, `true`)."""
 
@@ -213,3 +215,4 @@ class Segment:
     name: str = ""
     about: str = ""
     list: bool = False
+    actions: tuple[Action, ...] = ()

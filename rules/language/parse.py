@@ -10,13 +10,14 @@ from rules.errors import SegmentInvalid
 from rules.language import mistakes
 from rules.language.documents import Condition, Hold, Segment
 from rules.language.draft import Draft, join
+from rules.language.parse_actions import actions
 from rules.language.parse_conditions import SEGMENT_ID, condition
 from rules.language.parse_values import boolean, duration, mapping, only_keys, text
 from rules.limits import ABOUT_CHARS_MAX, NAME_CHARS_MAX
 from rules.times import zone
 
 DOCUMENT_KEYS = ("id", "name", "about", "timezone", "enter", "exit", "hold", "list", "actions", "benefits")
-_LATER_KEYS = ("actions", "benefits")  # contract §6 and §7
+_LATER_KEYS = ("benefits",)  # contract §7
 _HOLD_KEYS = ("min_stay", "cooldown")
 _NO_ZONES = frozenset({"localtime", "Factory", "posixrules"})  # files that some machines keep among the zones
 
@@ -53,6 +54,7 @@ def _document(draft: Draft, raw: Any) -> Segment | None:
         name=_free_text(draft, document, "name", NAME_CHARS_MAX),
         about=_free_text(draft, document, "about", ABOUT_CHARS_MAX),
         list=bool(by_hand),
+        actions=actions(draft, document["actions"]) if "actions" in document else (),
     )
 
 

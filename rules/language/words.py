@@ -71,7 +71,7 @@ def sentence(segment: Segment, language: Language = ENGLISH) -> str:
 def texts(segment: Segment, language: Language = ENGLISH) -> dict[str, str]:
     """Every condition by its path in a phrase of its own: for reasons (`why`) and explained trees."""
     found: dict[str, str] = {}
-    for root in (segment.enter, segment.exit):
+    for root in (segment.enter, segment.exit, *(action.unless for action in segment.actions)):
         if root is not None:
             _tell(found, root, language.of(segment))
     return found
