@@ -31,12 +31,13 @@ class Subject(NamedTuple):
 
 
 def customer_view(customer_id: str, attributes: Mapping[str, Any], tags: Sequence[str] = ()) -> dict[str, Any]:
-    """What a template sees as `customer`: every attribute by its name, and `id`, `tags`, `attributes`.
+    """What a template sees as `customer`: every attribute by its name, and `id`, `tags`, `attributes`. Null is missing.
 
     >>> customer_view("7", {"name": "Ana", "id": "theirs"}, ["vip"])
     {'name': 'Ana', 'id': '7', 'tags': ['vip'], 'attributes': {'name': 'Ana', 'id': 'theirs'}}
     """
-    return {**attributes, "id": customer_id, "tags": list(tags), "attributes": dict(attributes)}
+    known = {name: value for name, value in attributes.items() if value is not None}
+    return {**known, "id": customer_id, "tags": list(tags), "attributes": known}
 
 
 class Rendered(NamedTuple):
