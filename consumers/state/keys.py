@@ -13,7 +13,10 @@
 | `sg:{p-xx}:defs` | string | commit | definitions, editions not yet settled, collections |
 | `sg:{registry}:segments` | hash | `registry` | segment -> document as its author gave it |
 | `sg:{registry}:revision` | string | `registry` | grows with every change |
+| `sg:{imports}:heads` | hash | `imports` | import of members -> how far it is; capped |
+| `sg:{imports}:mistakes` | hash | `imports` | import of members -> what was wrong in its file; capped |
 | `sg:{log}:partitions` | string | `RedisLog.prepare` | how many partitions: fixed |
+| `sg:{mail}:suppressed` | hash | `connectors/mail` | keyed hash of an address -> why it gets no mail; for ever |
 
 No key expires: what may grow is capped or trimmed by its owner.
 
@@ -34,6 +37,9 @@ from functools import cache
 REGISTRY = "sg:{registry}:segments"
 REVISION = "sg:{registry}:revision"
 PARTITIONS = "sg:{log}:partitions"
+IMPORTS = "sg:{imports}:heads"
+IMPORT_MISTAKES = "sg:{imports}:mistakes"
+SUPPRESSED = "sg:{mail}:suppressed"
 SHOWN_CHANNEL = "sg:shown"
 """Publish/subscribe: a partition's number whenever it shows a commit. Only a hint to look; nothing hangs on it."""
 

@@ -15,6 +15,7 @@ from consumers.connectors.mail.addresses import Mailbox
 
 NAME_CHARS_MAX = 100
 _LINE_CHARS = 76
+_WORD_CHARS_MAX = 60  # a longer one could not be folded
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Make what follows run the other way: in a header only ever used to deceive."""
 _FOLDED = re.compile(rb"\r\n(?![ \t])|\r(?!\n)|(?<!\r)\n")
@@ -47,7 +48,7 @@ def words(name: str, text: str) -> str:
     >>> words("Subject", "Bună ziua")
     '=?utf-8?b?QnVuxIMgeml1YQ==?='
     """
-    plain = text.isascii() and "=?" not in text
+    plain = text.isascii() and "=?" not in text and max(map(len, text.split()), default=0) <= _WORD_CHARS_MAX
     charset = "us-ascii" if plain else "utf-8"
     return EncodedWords(text, charset, maxlinelen=_LINE_CHARS, header_name=name).encode(linesep="\r\n")
 
