@@ -366,6 +366,7 @@ _PARTITION = {
     "timers_due": 0,
     "next_due": "2027-05-19T09:00:00.123Z",
     "edition": 1,
+    "gaps": [],
     "dead_letters": 0,
 }
 STATUS: Responses = {

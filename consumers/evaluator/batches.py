@@ -84,11 +84,12 @@ class Batches:
         """(3) Each record in log order, judged at the clock after reading it. Returns the clock."""
         owned = self._owned
         plan = None
-        tally, transitions, touched = draft.tally, draft.transitions, draft.touched
+        tally, transitions, touched, types = draft.tally, draft.transitions, draft.touched, draft.types
         for record, item in zip(records, items, strict=True):
             if record.timestamp_ms > clock:
                 clock = record.timestamp_ms
             if type(item) is Event:
+                types[item.type] += 1
                 if strangers and item.customer_id in strangers:
                     self._send_home(draft, record, item)
                     continue
@@ -107,7 +108,6 @@ class Batches:
                 plan = None
             elif isinstance(item, EventRejected):
                 draft.reject(record, str(item))
-        draft.types.update(item.type for item in items if type(item) is Event)
         return clock
 
     def _send_home(self, draft: Draft, record: Record, event: Event) -> None:

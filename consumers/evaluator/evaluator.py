@@ -30,7 +30,6 @@ from consumers.evaluator.ticks import Ticks
 from consumers.failpoints import reach
 from consumers.log.port import Log, PositionOutside, Record
 from consumers.relay.relay import Relay
-from consumers.state.commit import Reload
 from consumers.state.store import Store
 from consumers.state.together import Together
 from rules.errors import SegmentdError, Unavailable
@@ -111,6 +110,9 @@ class Evaluator:
                 await self._join()
                 await self._rounds()
                 await self._leave()
+        except Exception:
+            await self._close()  # nothing is given back: what we believe to hold may be what is wrong
+            raise
         finally:
             self._away = "stopped"
             if relaying is not None:
@@ -140,6 +142,9 @@ class Evaluator:
     async def _leave(self) -> None:
         with contextlib.suppress(Unavailable):
             await self._holdings.let_go(list(self._holdings.owned))
+        await self._close()
+
+    async def _close(self) -> None:
         with contextlib.suppress(Unavailable):
             await self._sharing.stop()
         if self._relay is not None:
@@ -218,7 +223,7 @@ class Evaluator:
         await self._first(task)
         task.cancel()
 
-    async def _first(self, task: asyncio.Future[object] | asyncio.Future[None] | asyncio.Task[object]) -> None:
+    async def _first(self, task: asyncio.Future[Any]) -> None:
         """Until the task is done, we are to stop, or the partitions to own have changed."""
         bells = [asyncio.ensure_future(bell.wait()) for bell in (self._stopping, self._sharing.changed)]
         try:
@@ -284,7 +289,7 @@ class Evaluator:
         """Work in one partition; what goes wrong there is its own."""
         try:
             await work
-        except (Unavailable, Reload, SegmentdError) as error:
+        except SegmentdError as error:
             await self._holdings.lose(number, str(error))
 
     def _room(self, partition: Partition) -> bool:

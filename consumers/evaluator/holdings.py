@@ -11,7 +11,7 @@ from consumers.evaluator.owned import Tools
 from consumers.evaluator.partition import Partition
 from consumers.evaluator.sharing import Sharing
 from consumers.failpoints import reach
-from consumers.state.commit import Held, Reload
+from consumers.state.commit import Held
 from rules.errors import SegmentdError, Unavailable
 
 _log = structlog.get_logger("evaluator")
@@ -86,7 +86,7 @@ class Holdings:
             each.why = str(error)
             each.at_s = now + (_HELD_S if now < each.force_at_s < now + 60 else _RETRY_S[each.failures])
             each.failures = min(each.failures + 1, len(_RETRY_S) - 1)
-        except (Unavailable, Reload, SegmentdError) as error:
+        except SegmentdError as error:
             self._failed(number, each, str(error), now)
         else:
             del self._tries[number]

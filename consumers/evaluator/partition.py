@@ -28,8 +28,8 @@ class Partition:
         self._owned = Owned(number, tools)
         self._relay = tools.relay
         self._restoring: Restoring | None = None
-        self._chores = Chores(self._owned, None)
-        self._batches = Batches(self._owned, self._chores, None)
+        self._chores: Chores  # both once it is known whether something is to be restored
+        self._batches: Batches
 
     async def open(self, owner: str, *, force: bool) -> None:
         """Take the partition over, (T1) to (T4), and read where it stands. Raises Held, Reload, Unavailable."""

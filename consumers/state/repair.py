@@ -89,5 +89,9 @@ async def accept_gap(store: Store, outside: Outside, *, from_start: bool = False
 
 async def read_gaps(store: Store, partition: int) -> list[Gap]:
     """The gaps that were accepted, the newest last."""
-    text = await store.call("HGET", PartitionKeys(partition).meta, "gaps") or b""
+    return parse_gaps(await store.call("HGET", PartitionKeys(partition).meta, "gaps") or b"")
+
+
+def parse_gaps(text: bytes) -> list[Gap]:
+    """As the partition's meta has them."""
     return [Gap(*map(int, found)) for found in _GAP.findall(text.decode())]

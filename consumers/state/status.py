@@ -11,6 +11,7 @@ import msgspec
 from consumers.log.port import START, Lag, Log, Offset
 from consumers.state.commit import Meta
 from consumers.state.keys import PartitionKeys
+from consumers.state.repair import Gap, parse_gaps
 from consumers.state.store import Argument, Store
 from rules.errors import Unavailable
 
@@ -41,6 +42,7 @@ class PartitionStatus(msgspec.Struct, frozen=True):
     edition: int
     judged: int  # customers settled by the newest edition, of `customers`
     dead_letters: int
+    gaps: Sequence[Gap]  # of the log that a person let it pass over, the newest last
 
 
 async def read_status(store: Store, log: Log, keys: Sequence[PartitionKeys]) -> list[PartitionStatus]:
@@ -60,7 +62,7 @@ async def read_status(store: Store, log: Log, keys: Sequence[PartitionKeys]) -> 
     counts = await store.calls(commands)
     lags = await _lags(log, {p: meta.position for p, meta in enumerate(metas)})
     return [
-        _status(p, meta, _seen(flats[p]), counts[p * _COMMANDS : (p + 1) * _COMMANDS], lags.get(p))
+        _status(p, meta, _beside(flats[p]), counts[p * _COMMANDS : (p + 1) * _COMMANDS], lags.get(p))
         for p, meta in enumerate(metas)
     ]
 
@@ -73,8 +75,9 @@ async def _lags(log: Log, positions: Mapping[int, Offset]) -> Mapping[int, Lag]:
         return {}
 
 
-def _seen(flat: Sequence[bytes]) -> int:
-    return int(dict(zip(flat[::2], flat[1::2], strict=True)).get(b"seen", 0))
+def _beside(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The meta's fields; those among them that are no business of its owner's are not in `Meta`."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _relay_lag(meta: Meta) -> int | None:
@@ -88,12 +91,14 @@ def _clock_lag(meta: Meta, lag: Lag) -> int:
     return max(0, lag.newest_ms - meta.clock) if lag.end != START else 0
 
 
-def _status(partition: int, meta: Meta, seen: int, counts: Sequence[Any], lag: Lag | None) -> PartitionStatus:
+def _status(
+    partition: int, meta: Meta, beside: Mapping[bytes, bytes], counts: Sequence[Any], lag: Lag | None
+) -> PartitionStatus:
     customers, timers, due, nearest, judged, dead = counts
     return PartitionStatus(
         partition=partition,
         owner=meta.owner,
-        seen=seen,
+        seen=int(beside.get(b"seen", 0)),
         trouble=meta.trouble,
         recovering=meta.lost_to > 0,
         epoch=meta.epoch,
@@ -111,4 +116,5 @@ def _status(partition: int, meta: Meta, seen: int, counts: Sequence[Any], lag: L
         edition=meta.edition,
         judged=judged,
         dead_letters=dead,
+        gaps=parse_gaps(beside.get(b"gaps", b"")),
     )

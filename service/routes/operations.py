@@ -122,6 +122,7 @@ def _told(each: PartitionStatus) -> dict[str, Any]:
         "timers_due": each.timers_due,
         "next_due": instant(each.next_due),
         "edition": each.edition,
+        "gaps": [{"after": str(gap.position), "to": str(gap.to), "accepted": instant(gap.at_ms)} for gap in each.gaps],
     }
 
 

@@ -159,6 +159,17 @@ async def test_status_tells_trouble_silence_recovery_and_what_is_not_published(s
         assert found["partitions"][0]["owner_seen"] == format_instant(now_ms)
 
 
+async def test_status_tells_what_of_the_log_was_passed_over(settings: Settings) -> None:
+    async with opened(settings, evaluate=False) as services, client_of(services) as client:
+        await services.store.call("HSET", PartitionKeys(1).meta, "gaps", "-1-41@1795424400000 60-99@1795424460123")
+        first, second, *_ = (await client.get("/v1/status")).json()["partitions"]
+        assert first["gaps"] == []
+        assert second["gaps"] == [
+            {"after": "-1", "to": "41", "accepted": "2026-11-23T09:00:00Z"},
+            {"after": "60", "to": "99", "accepted": "2026-11-23T09:01:00.123Z"},
+        ]
+
+
 def test_many_partitions_are_not_all_named() -> None:
     nobodys = [status_of(partition) for partition in range(20)]
     assert warnings_about(nobodys, 0) == ["no evaluator owns partitions 0, 1, 2, 3, 4, 5, 6, 7 and 12 more"]
@@ -166,7 +177,7 @@ def test_many_partitions_are_not_all_named() -> None:
 
 def status_of(partition: int) -> PartitionStatus:
     fields = {field.name: 0 for field in msgspec.structs.fields(PartitionStatus)}
-    return PartitionStatus(**{**fields, "partition": partition, "owner": "", "trouble": ""})  # type: ignore[arg-type]
+    return PartitionStatus(**{**fields, "partition": partition, "owner": "", "trouble": "", "gaps": ()})  # type: ignore[arg-type]
 
 
 async def test_a_role_without_an_api_answers_its_operators_by_the_same_tokens(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+import pytest
 
 from consumers.clock import SystemClock
 from consumers.evaluator import Evaluator, NullMetrics, Settings
@@ -201,3 +202,26 @@ async def test_the_trace_of_an_event_goes_on_with_the_transitions_it_causes(stor
     told = {each["subject"]: each.get("traceparent") for each in map(orjson.loads, (item.data for item in items))}
     assert told == {"ana": trace, "bob": None}
     await feed.close()
+
+
+class Left(Given):
+    """Knows whether it was left."""
+
+    stopped = False
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+async def test_an_evaluator_that_ends_by_an_error_leaves_the_group(store: Store) -> None:
+    sharing = Left(0)
+    evaluator = Evaluator(store, RedisLog(store, 1), sharing=sharing, metrics=Refusing())
+    with pytest.raises(ZeroDivisionError):
+        await evaluator.run()
+    assert sharing.stopped
+    assert evaluator.reason == "stopped"
+
+
+class Refusing(NullMetrics):
+    def owned(self, partition: int, mine: bool, stopped: bool) -> None:
+        raise ZeroDivisionError
