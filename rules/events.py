@@ -24,6 +24,7 @@ from rules.limits import (
     EVENT_FUTURE_MS_MAX,
     EVENT_ID_CHARS_MAX,
     EVENT_TYPE_CHARS_MAX,
+    HOPS_MAX,
 )
 from rules.times import format_instant, parse_instant
 
@@ -33,6 +34,7 @@ RESERVED_TYPES = ("definition", "tick")
 _TYPE = re.compile(rf"[a-z][a-z0-9_]{{0,{EVENT_TYPE_CHARS_MAX - 1}}}")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,200})?")
 _SEGMENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_HOP = re.compile(rf"{_SEGMENT_ID.pattern}/{_SEGMENT_ID.pattern}")
 _TS_MIN = -62_135_510_400_000  # 0001-01-02: every offset of an instant in these years can be written as a date
 _TS_MAX = 253_402_214_400_000  # 9999-12-31
 _LOG_GRACE_BYTES = 1024  # what a time of receipt and the form of the log add
@@ -49,6 +51,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     properties: dict[str, Any] = {}
     rank: str = ""  # orders events of one `ts`: the id, or for events without one their place in the log
     traceparent: str = ""  # W3C Trace Context, passed on to the transitions that the event makes
+    hops: tuple[str, ...] = ()  # the actions (`segment/action`) that led to it, one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ def event_of(raw: dict[str, Any], now_ms: int | None, limits: EventLimits, rank:
     shape = _SHAPES.get(event_type)
     if shape is not None:
         shape(properties)
-    event = Event(event_type, customer_id, ts, event_id, properties, event_id or rank)
+    hops = _check_hops(raw["hops"]) if "hops" in raw else ()
+    event = Event(event_type, customer_id, ts, event_id, properties, event_id or rank, "", hops)
     trace = raw.get("traceparent")
     return event if trace is None else with_traceparent(event, trace)
 
@@ -183,6 +187,20 @@ def _check_ts(value: Any, now_ms: int | None, limits: EventLimits) -> int:
         oldest = format_instant(max(now_ms - limits.age_ms, _TS_MIN))
         raise EventRejected(f"{shown(value)} is older than the retention, which reaches back to {oldest}", "ts")
     return ts
+
+
+def _check_hops(value: Any) -> tuple[str, ...]:
+    """Who sends events on from segmentd to segmentd passes `hops` on with them, so that a ring ends outside too."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise EventRejected(f"must be a list of actions, not {kind(value)}", "hops")
+    if len(value) > HOPS_MAX:
+        raise EventRejected(f"names {len(value)} actions; at most {HOPS_MAX} set one another off", "hops")
+    for place, name in enumerate(value):
+        if not isinstance(name, str) or not _HOP.fullmatch(name):
+            raise EventRejected(f"{shown(name)} is no action: `segment/action`", f"hops[{place}]")
+    return tuple(value)
 
 
 def check_instant(value: Any, where: str) -> int:

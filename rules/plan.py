@@ -12,8 +12,8 @@ from rules.aggregates.features import Feature
 from rules.compile import Builder, Equal
 from rules.concerns import Concern, Guard
 from rules.extract import Reader
+from rules.hidden import is_hidden, parse_definition, segment_of, triggering
 from rules.identity import identity
-from rules.language import parse_document
 from rules.language.documents import Hold, Segment, SegmentNode
 from rules.profile import Profile
 from rules.slots import AttributeSlot, MembershipSlot, Slot, TagSlot
@@ -21,7 +21,8 @@ from rules.tree import Holds, Tree, always_false, guard_of, leaves, render
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """One segment as the log defines it. `document` is the JSON form of the author's; None once deleted."""
+    """One segment as the log defines it, or what evaluators know of its actions (`rules.hidden`). `document` is the
+    JSON form of the author's; None once deleted."""
 
     segment: str
     version: int = 1
@@ -64,6 +65,7 @@ class Plan:
 
     `at` is the clock (ms) at the definition record that made the edition, `changed` what it changed, `previous` the
     edition before it (kept until every customer was judged by this one). `layout` names the slots and thresholds.
+    `triggers`: the segments with actions that wait for events of a type.
     """
 
     def __init__(self, edition: int, at: int, previous: Plan | None, changed: frozenset[str]) -> None:
@@ -81,6 +83,7 @@ class Plan:
         self.by_tag: dict[str, list[TagSlot]] = {}
         self.watchers: dict[str, list[MembershipSlot]] = {}
         self.initial = Concern(())
+        self.triggers: dict[str, list[str]] = {}
 
     @property
     def feature_keys(self) -> frozenset[int]:
@@ -127,6 +130,9 @@ def compile_plan(
             continue
         document = plan.parsed.get(definition.segment) or _parsed(definition, previous)
         plan.parsed[definition.segment] = document
+        if is_hidden(definition.segment):
+            for event_type in triggering(document.actions):
+                plan.triggers.setdefault(event_type, []).append(segment_of(definition.segment))
         segment = SegmentPlan(document, definition.version, definition.state == "paused")
         plan.segments[segment.id] = segment
         segment.enter = None if document.enter is None else builder.enter(document.enter, document.timezone)
@@ -185,7 +191,7 @@ def _parsed(definition: Definition, previous: Plan | None) -> Segment:
         same = previous.definitions.get(definition.segment)
         if same is not None and same.document == definition.document and definition.segment in previous.parsed:
             return previous.parsed[definition.segment]
-    return parse_document(definition.document)
+    return parse_definition(definition.document)
 
 
 def _order(plan: Plan) -> None:

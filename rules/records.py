@@ -79,9 +79,16 @@ def decode_line(data: bytes) -> tuple[Event, int | None]:
 
 def encode_event(event: Event) -> bytes:
     """The event in native form, as the log holds it."""
-    raw = {"id": event.id, "type": event.type, "customer_id": event.customer_id, "ts": format_instant(event.ts)}
+    raw: dict[str, Any] = {
+        "id": event.id,
+        "type": event.type,
+        "customer_id": event.customer_id,
+        "ts": format_instant(event.ts),
+    }
     if event.traceparent:
         raw["traceparent"] = event.traceparent
+    if event.hops:
+        raw["hops"] = event.hops
     return orjson.dumps({**raw, "properties": event.properties})
 
 

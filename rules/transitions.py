@@ -30,6 +30,7 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     why: tuple[dict[str, Any], ...] = ()
     forecast: int | None = None
     traceparent: str = ""  # of the event that caused it
+    hops: tuple[str, ...] = ()  # the same
 
     @property
     def entered(self) -> bool:
@@ -42,9 +43,11 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
 
 
 def traced(changes: Iterable[Transition], event: Event) -> list[Transition]:
-    """What reading `event` changed; what the event itself caused carries its trace on."""
+    """What reading `event` changed; what the event itself caused carries its trace and its hops on."""
     return [
-        msgspec.structs.replace(change, traceparent=event.traceparent) if change.event_id == event.id else change
+        msgspec.structs.replace(change, traceparent=event.traceparent, hops=event.hops)
+        if change.event_id == event.id
+        else change
         for change in changes
     ]
 
@@ -63,6 +66,8 @@ def render(change: Transition) -> bytes:
     if change.forecast is not None:
         forecast = None if change.forecast >= NEVER else format_instant(change.forecast)
         data["leaves_at" if change.entered else "enters_at"] = forecast
+    if change.hops:
+        data["hops"] = change.hops
     data["why"] = change.why
     told: dict[str, Any] = {
         "specversion": "1.0",

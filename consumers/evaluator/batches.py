@@ -19,6 +19,7 @@ from rules.events import FROM_THE_LOG, Event
 from rules.records import DefinitionRecord
 from rules.step import step_one
 from rules.transitions import traced
+from rules.triggers import triggers_of
 
 _SLICE = 500  # records, after which others of this process (HTTP) have their turn
 
@@ -99,10 +100,12 @@ class Batches:
                 if kept is None:
                     kept = owned.hot.get(item.customer_id)
                     draft.touch(item.customer_id, kept)
-                before = len(transitions)
+                before, duplicates = len(transitions), tally.duplicates
                 step_one(kept.profile, item, plan, clock, transitions, tally)
-                if item.traceparent and len(transitions) > before:
+                if len(transitions) > before and (item.traceparent or item.hops):
                     transitions[before:] = traced(transitions[before:], item)
+                if item.type in plan.triggers and tally.duplicates == duplicates:
+                    draft.triggers += triggers_of(kept.profile, item, plan, clock)
             elif isinstance(item, DefinitionRecord):
                 self._define(draft, record, item, clock)
                 plan = None

@@ -28,11 +28,14 @@ class Draft:
     `instead`: by place in `transitions`, what stands in the feed instead of what they render to (see `recovery`).
     """
 
-    __slots__ = ("adopted", "dead", "instead", "moved", "new_customers", "tally", "touched", "transitions", "types")
+    __slots__ = (
+        "adopted", "dead", "instead", "moved", "new_customers", "tally", "touched", "transitions", "triggers", "types",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.touched: dict[str, Kept] = {}
         self.transitions: list[Transition] = []
+        self.triggers: list[bytes] = []
         self.instead: dict[int, bytes] = {}
         self.adopted: list[tuple[Literal["differs", "absent"], Transition]] = []
         self.dead: list[DeadLetter] = []
@@ -80,6 +83,7 @@ class Draft:
             transitions=self.rendered(),
             dead=self.dead,
             definitions=definitions,
+            triggers=self.triggers,
         )
 
     def rendered(self) -> list[bytes]:

@@ -22,7 +22,7 @@ from consumers.state.definitions import (
     encode,
 )
 from rules.errors import EventRejected, SegmentInvalid
-from rules.language import parse_document
+from rules.hidden import is_hidden, parse_definition, same_for_evaluators
 from rules.plan import Definition, Plan, compile_plan, missing_features
 from rules.records import DefinitionRecord
 
@@ -69,7 +69,9 @@ class Editions:
         definition = Definition(record.segment, record.version, record.state, record.document)
         _check(definition)
         self._dirty = True
-        if self.state.collecting is not None:
+        if is_hidden(definition.segment) and self._asks_nothing_new(definition):
+            self._renumber(definition)
+        elif self.state.collecting is not None:
             queued = by_segment(self.state.queued)
             queued.pop(definition.segment, None)  # the newer one goes to the end of the queue
             self.state.queued = [*queued.values(), definition]
@@ -102,6 +104,22 @@ class Editions:
         plan.previous = None
         plan.definitions = dict(kept)
         self._dirty = True
+
+    def _asks_nothing_new(self, definition: Definition) -> bool:
+        """Whether evaluators know already all that they must know of these actions."""
+        if self.state.collecting is not None:
+            return False  # what it is to be compared with may be on its way
+        known = self.state.in_force().get(definition.segment)
+        if definition.state == "deleted":
+            return known is None
+        old = parse_definition(known.document) if known is not None and known.document is not None else None
+        return same_for_evaluators(old, parse_definition(definition.document))
+
+    def _renumber(self, definition: Definition) -> None:
+        """Only the version is news."""
+        note = self.state.notes.get(definition.segment) or Note(0, definition.state, self.state.newest)
+        note = msgspec.structs.replace(note, version=definition.version, state=definition.state)
+        self.state.notes = {**self.state.notes, definition.segment: note}
 
     def _awaits(self, record: DefinitionRecord) -> bool:
         if self.state.collecting is None:
@@ -184,7 +202,7 @@ def _check(definition: Definition) -> None:
     if definition.document is None:
         raise EventRejected("a definition that is not deleted has a document", "document")
     try:
-        parsed = parse_document(definition.document)
+        parsed = parse_definition(definition.document)
     except SegmentInvalid as error:
         raise EventRejected(str(error), "document") from error
     if parsed.id != definition.segment:

@@ -126,7 +126,7 @@ class Line:
 
     def entries_wanted(self, transitions_max: int) -> int:
         """How many entries of the outbox hold about so many transitions."""
-        return max(1, min(500, int(transitions_max / self._entry_size)))
+        return max(1, min(500, int(transitions_max / max(self._entry_size, 0.01))))  # an entry may have none
 
     @property
     def first_wanted(self) -> int:

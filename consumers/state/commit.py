@@ -76,7 +76,8 @@ class Meta(msgspec.Struct):
 class Commit(msgspec.Struct):
     """What one commit changes. Scores are ms, or editions in `judged`; `members` per segment: who is, and who is not.
 
-    `transitions` are rendered, in order. `definitions` None: unchanged. `commit` is the number this one gets.
+    `transitions` are rendered, in order, and so are `triggers`. `definitions` None: unchanged. `commit` is the number
+    this one gets.
     """
 
     epoch: int
@@ -95,6 +96,7 @@ class Commit(msgspec.Struct):
     transitions: list[bytes]
     dead: list[DeadLetter]
     definitions: bytes | None
+    triggers: list[bytes] = []
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -106,11 +108,16 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, array_like=True):
-    """A commit's transitions: the first one's number in its partition (from 1), the clock, the CloudEvents."""
+    """A commit's transitions: the first one's number in its partition (from 1), the clock, the CloudEvents.
+
+    `triggers`: what actions wait for besides (`rules.triggers`): not numbered, not published, in no reader's feed. A
+    commit may have these alone; then `first_number` is that of the next transition.
+    """
 
     first_number: int
     clock: int
     transitions: list[bytes]
+    triggers: list[bytes] = []
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -127,8 +134,8 @@ def _flat(scores: dict[str, int]) -> list[Any]:
 def _arguments(keys: PartitionKeys, commit: Commit, show_as: int | None) -> tuple[list[str], list[Argument]]:
     """KEYS and ARGV of `commit.lua`."""
     out = b""
-    if commit.transitions:
-        out = _ENCODER.encode(OutboxEntry(commit.numbered + 1, commit.clock, commit.transitions))
+    if commit.transitions or commit.triggers:
+        out = _ENCODER.encode(OutboxEntry(commit.numbered + 1, commit.clock, commit.transitions, commit.triggers))
     definitions = commit.definitions or b""
     meta = {
         "position": commit.position,

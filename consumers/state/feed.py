@@ -121,7 +121,9 @@ class Feed:
             left = deadline - time.monotonic()
             if page.items or left <= 0:
                 return page
-            await self.shown.after(seen, left)
+            if page.position == position:
+                await self.shown.after(seen, left)
+            position = page.position  # past commits without a transition
 
     async def close(self) -> None:
         await self.shown.close()

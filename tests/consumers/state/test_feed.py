@@ -51,6 +51,7 @@ class Writer:
                 transitions=list(transitions),
                 dead=[],
                 definitions=None,
+                triggers=changes.get("triggers", []),
             ),
         )
         self.numbered[partition] += len(transitions)
@@ -157,6 +158,27 @@ async def test_the_outbox_keeps_whole_commits_from_the_transition_asked(
     assert kept[0] == first
     assert kept[-1] == b"99.4"
     await trim_out(store, KEYS[1], keep)
+
+
+async def test_a_commit_of_triggers_alone_is_kept_with_the_transition_after_it(store: Store, writer: Writer) -> None:
+    for n in range(9):
+        await writer.commit(0, b"a%d" % n)
+        await writer.commit(0, triggers=[b"t%d" % n])
+    await trim_out(store, KEYS[0], 5)
+    kept = [key for key, _ in await store.call("XRANGE", KEYS[0].out, "-", "+")]
+    assert kept[0] == b"8-0"
+    assert await everything(feed := Feed(store, 2), await feed.oldest()) == [b"a4", b"a5", b"a6", b"a7", b"a8"]
+
+
+async def test_commits_of_triggers_alone_keep_nobody_waiting(store: Store, writer: Writer) -> None:
+    feed = Feed(store, 2)
+    start = await feed.now()
+    for n in range(450):
+        await writer.commit(0, triggers=[b"t%d" % n])
+    await writer.commit(0, b"a")
+    page = await feed.wait(start, wait_ms=60_000)
+    assert [(item.number, item.data) for item in page.items] == [(1, b"a")]
+    await feed.close()
 
 
 # -- members ----------------------------------------------------------------------------------------------------------
