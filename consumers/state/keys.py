@@ -11,6 +11,23 @@
 | `sg:{p-xx}:out` | stream | commit | the feed: one packed entry a commit, id `<commit>-0`; capped |
 | `sg:{p-xx}:dead` | stream | commit | dead letters; capped |
 | `sg:{p-xx}:defs` | string | commit | definitions, editions not yet settled, collections |
+| `sg:{p-xx}:d` | hash | `deliver`, `deliver_claim` | deliveries: epoch, owner, lease, slowest cursor |
+| `sg:{p-xx}:dc` | hash | `deliver` | target -> how far it is in the feed |
+| `sg:{p-xx}:dn` | hash | `deliver` | counts of a target: done, failed, given up ... |
+| `sg:{p-xx}:dj` | hash | `deliver` | progress of jobs; cleared when they end |
+| `sg:{p-xx}:dp:<target>` | hash | `deliver` | parked items by number; capped |
+| `sg:{p-xx}:dw:<target>` | zset | `deliver` | of these, waiting for their time: number -> due (ms) |
+| `sg:{p-xx}:dr:<target>` | zset | `deliver` | of these, to be tried again: number -> due (ms) |
+| `sg:{p-xx}:dl:<target>` | zset | `deliver` | lane and number of every parked item that has a lane |
+| `sg:{p-xx}:dd:<target>` | hash | `deliver` | given up: item -> record; capped |
+| `sg:{p-xx}:da:<target>` | zset | `deliver` | of these, since when: item -> ms |
+| `sg:{p-xx}:dg:<target>` | stream | `deliver` | log of attempts; capped |
+| `sg:{p-xx}:dk:<target>` | zset | `deliver` | keys that are done -> when (ms); trimmed after 30 days, capped |
+| `sg:{deliveries}:workers` | zset | `deliver_workers` | delivery workers -> last heard of (ms) |
+| `sg:{deliveries}:up` | hash | delivery workers | target that was down -> since when it is not (ms) |
+| `sg:{deliveries}:open` | hash | `delivery.jobs` | jobs that have not ended |
+| `sg:{deliveries}:jobs` | hash | `delivery.jobs` | jobs that have, with their counts; capped |
+| `sg:{deliveries}:jobs-at` | zset | `delivery.jobs` | of these, when they began (ms) |
 | `sg:{registry}:segments` | hash | `registry` | segment -> document as its author gave it |
 | `sg:{registry}:revision` | string | `registry` | grows with every change |
 | `sg:{imports}:heads` | hash | `imports` | import of members -> how far it is; capped |
@@ -33,6 +50,7 @@ import binascii
 import itertools
 import string
 from functools import cache
+from typing import Literal
 
 REGISTRY = "sg:{registry}:segments"
 REVISION = "sg:{registry}:revision"
@@ -40,6 +58,11 @@ PARTITIONS = "sg:{log}:partitions"
 IMPORTS = "sg:{imports}:heads"
 IMPORT_MISTAKES = "sg:{imports}:mistakes"
 SUPPRESSED = "sg:{mail}:suppressed"
+DELIVERY_WORKERS = "sg:{deliveries}:workers"
+DELIVERY_UP = "sg:{deliveries}:up"
+DELIVERY_OPEN = "sg:{deliveries}:open"
+DELIVERY_JOBS = "sg:{deliveries}:jobs"
+DELIVERY_JOBS_AT = "sg:{deliveries}:jobs-at"
 SHOWN_CHANNEL = "sg:shown"
 """Publish/subscribe: a partition's number whenever it shows a commit. Only a hint to look; nothing hangs on it."""
 
@@ -72,13 +95,20 @@ def tag(partition: int) -> str:
     raise AssertionError(f"no tag for partition {partition}")
 
 
+DeliveryKey = Literal["p", "w", "r", "l", "d", "a", "g", "k"]
+"""Parked, waiting, retried, lanes; dead, dead at; log; done keys: see the table."""
+
+
 class PartitionKeys:
     """The keys of one partition."""
 
-    __slots__ = ("dead", "definitions", "judged", "log", "members_prefix", "meta", "out", "profile_prefix", "timers")
+    __slots__ = (
+        *("dead", "definitions", "judged", "log", "members_prefix", "meta", "out", "prefix", "profile_prefix", "timers"),
+        *("delivered", "deliveries", "delivery_cursors", "delivery_jobs"),
+    )
 
     def __init__(self, partition: int) -> None:
-        prefix = f"sg:{{{tag(partition)}}}:"
+        self.prefix = prefix = f"sg:{{{tag(partition)}}}:"
         self.log = prefix + "log"
         self.meta = prefix + "meta"
         self.timers = prefix + "timers"
@@ -86,6 +116,10 @@ class PartitionKeys:
         self.out = prefix + "out"
         self.dead = prefix + "dead"
         self.definitions = prefix + "defs"
+        self.deliveries = prefix + "d"
+        self.delivery_cursors = prefix + "dc"
+        self.delivered = prefix + "dn"
+        self.delivery_jobs = prefix + "dj"
         self.profile_prefix = prefix + "c:"
         self.members_prefix = prefix + "m:"
 
@@ -94,3 +128,7 @@ class PartitionKeys:
 
     def members(self, segment: str) -> str:
         return self.members_prefix + segment
+
+    def delivery(self, what: DeliveryKey, target: str) -> str:
+        """One of a target's own keys."""
+        return f"{self.prefix}d{what}:{target}"
