@@ -1,6 +1,7 @@
 """`make bench`: what an event costs, how long it takes, what a storm does. Tables at the end, `--json` for machines.
 
-Parts: `step` alone; `kafka...` the whole service on a real Kafka (default); `whole` and `storm` on the embedded server.
+Parts: `step` alone; `kafka...` the whole service on a real Kafka; `webhooks` from an event to its call (these are
+run by default); `whole` and `storm` on the embedded server.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from benchmarks.progress import track
 from benchmarks.server import server
 from benchmarks.step import Cost, measure
 from benchmarks.storm import Storm, storm
+from benchmarks.webhooks import run as webhooks
+from benchmarks.webhooks.tables import table as webhooks_table
 from benchmarks.workload import DAY_MS, DAYS, events
 
-PARTS = ("step", *kafka.PARTS, "whole", "storm")
-_DEFAULT = ("step", *kafka.PARTS)
+PARTS = ("step", *kafka.PARTS, "webhooks", "whole", "storm")
+_DEFAULT = ("step", *kafka.PARTS, "webhooks")
 _EVENTS_A_CUSTOMER = 8.5
 
 
@@ -44,6 +47,7 @@ class Results:
     floors: list[float] = field(default_factory=list)
     storm: Storm | None = None
     kafka: kafka.Results | None = None
+    webhooks: webhooks.Results | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,9 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results.storm = asyncio.run(_storm(asked.storm_customers))
     if set(asked.only) & set(kafka.PARTS):
         results.kafka = asyncio.run(kafka.run(asked.only, _kafka_settings(asked)))
+    if "webhooks" in asked.only:
+        results.webhooks = asyncio.run(webhooks.run(asked.webhook_rate, asked.seconds))
     if asked.json:
         asked.json.write_text(json.dumps(asdict(results), indent=2) + "\n")
     others = kafka_tables(results.kafka) if results.kafka else []
+    others += [webhooks_table(results.webhooks)] if results.webhooks else []
     tables.show(results.steps, results.wholes, results.floors, results.storm, others)
     return _last_words(results)
 
@@ -108,6 +115,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=int, default=5_000, help="live events a second (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of live traffic measured (default: %(default)s)")
     parser.add_argument("--half-rate", type=int, default=0, help="events/s of `kafkahalf` (default: half of --rate)")
+    parser.add_argument("--webhook-rate", type=int, default=200, help="events a second (default: %(default)s)")
     parser.add_argument("--customers", type=_numbers, default=[10_000, 1_000_000], help="(default: 10000,1000000)")
     parser.add_argument("--only", type=_parts, default=_DEFAULT, help=f"some of {','.join(PARTS)}")
     parser.add_argument("--profile", action="store_true", help="of the service's own process, in each part on Kafka")
