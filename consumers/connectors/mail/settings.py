@@ -34,6 +34,7 @@ class MailSettings:
     connections: int = 4
     messages_per_connection: int = 100
     idle_s: float = 30.0
+    hello: str = ""
     per_second: float | None = None
 
     @property
