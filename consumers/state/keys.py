@@ -30,6 +30,7 @@
 | `sg:{deliveries}:jobs-at` | zset | `delivery.jobs` | of these, when they began (ms) |
 | `sg:{registry}:segments` | hash | `registry` | segment -> document as its author gave it |
 | `sg:{registry}:revision` | string | `registry` | grows with every change |
+| `sg:{registry}:edits:<segment>` | stream | `registry` | who changed it, and how; capped |
 | `sg:{imports}:heads` | hash | `imports` | import of members -> how far it is; capped |
 | `sg:{imports}:mistakes` | hash | `imports` | import of members -> what was wrong in its file; capped |
 | `sg:{log}:partitions` | string | `RedisLog.prepare` | how many partitions: fixed |
@@ -65,6 +66,11 @@ DELIVERY_JOBS = "sg:{deliveries}:jobs"
 DELIVERY_JOBS_AT = "sg:{deliveries}:jobs-at"
 SHOWN_CHANNEL = "sg:shown"
 """Publish/subscribe: a partition's number whenever it shows a commit. Only a hint to look; nothing hangs on it."""
+
+def edits_key(segment: str) -> str:
+    """Who changed a segment, and how."""
+    return f"sg:{{registry}}:edits:{segment}"
+
 
 SLOTS = 16_384
 _PLACES = 1_024  # that partitions are laid out on, each 16 slots wide; more partitions begin anew

@@ -10,36 +10,17 @@ import msgspec
 
 from consumers.log.port import Log, NewRecord
 from consumers.state.definitions import Definitions, decode
-from consumers.state.keys import REGISTRY, REVISION, PartitionKeys
+from consumers.state.edits import EDITS_MAX, write_edit
+from consumers.state.entries import Entry
+from consumers.state.keys import REGISTRY, REVISION, PartitionKeys, edits_key
 from consumers.state.store import Argument, Run, Script, Store
+from rules.hidden import hidden_document, hidden_id, rule_of
 from rules.records import DefinitionRecord, encode_definition
+
+__all__ = ["Conflict", "Entry", "Registry", "RegistryMoved", "Snapshot"]
 
 _REPLACE = Script("registry")
 _TRIES_MAX = 20  # of a change that others keep getting ahead of
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """A segment. `version` starts at 1 and grows with every put, pause, resume and delete; the ETag follows it."""
-
-    segment: str
-    version: int
-    state: Literal["active", "paused", "deleted"]
-    document: dict[str, Any]  # JSON form
-    text: str  # the author's own, comments and all
-    media_type: str  # of `text`: application/yaml or application/json
-    created_at: int  # ms
-    updated_at: int  # ms
-    published: int = 0  # the version that every partition's log has durably
-
-    @property
-    def etag(self) -> str:
-        """The entity tag, quotes included."""
-        return f'"{self.version}"'
-
-    @property
-    def exists(self) -> bool:
-        """A deleted segment is remembered, for its version: one made again goes on counting."""
-        return self.state != "deleted"
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -97,11 +78,13 @@ class Registry:
         expected_version: int | None = None,
         must_not_exist: bool = False,
         revision: int | None = None,
+        by: str = "",
     ) -> tuple[Entry, bool]:
         """Create or replace; answers the entry and whether it was created. The same again changes nothing.
 
         `expected_version`: If-Match. `must_not_exist`: If-None-Match: *. `revision`: of the snapshot that the document
-        was checked against. Raises Conflict, RegistryMoved. A paused segment stays paused. The document is trusted.
+        was checked against. `by`: who does it. Raises Conflict, RegistryMoved. A paused segment stays paused. The
+        document is trusted.
         """
         created = False
 
@@ -111,27 +94,29 @@ class Registry:
             created = standing is None
             _expect(standing, expected_version)
             if standing is None:
+                heard = old.actions_version if old is not None else 0
                 version = old.version + 1 if old is not None else 1
-                return Entry(segment, version, "active", document, text, media_type, now, now)
+                return Entry(
+                    segment, version, "active", document, text, media_type, now, now,
+                    actions_version=heard, actions_published=heard,
+                )  # fmt: skip
             if must_not_exist:
                 raise Conflict(f"segment {segment} exists already", standing)
             if (standing.document, standing.text, standing.media_type) == (document, text, media_type):
                 return None
-            return msgspec.structs.replace(
-                standing,
-                version=standing.version + 1,
-                document=document,
-                text=text,
-                media_type=media_type,
-                updated_at=now,
+            edited = msgspec.structs.replace(
+                standing, document=document, text=text, media_type=media_type, updated_at=now
             )
+            if standing.document != document and rule_of(standing.document) == rule_of(document):
+                return msgspec.structs.replace(edited, revision=standing.revision + 1)
+            return _next_version(edited)
 
-        entry = await self._change(segment, change, revision)
+        entry = await self._change(segment, change, revision, by)
         assert entry is not None, "a put leaves a segment there"
         return entry, created
 
     async def delete(
-        self, segment: str, *, expected_version: int | None = None, revision: int | None = None
+        self, segment: str, *, expected_version: int | None = None, revision: int | None = None, by: str = ""
     ) -> Entry | None:
         """Answers the deleted entry; None where there was none. Raises Conflict, RegistryMoved."""
 
@@ -140,44 +125,42 @@ class Registry:
             _expect(standing, expected_version)
             if standing is None:
                 return None
-            version = standing.version + 1
-            return msgspec.structs.replace(
-                standing, version=version, state="deleted", document={}, text="", updated_at=_now_ms()
-            )
+            gone = msgspec.structs.replace(standing, state="deleted", document={}, text="", updated_at=_now_ms())
+            return _next_version(gone)
 
-        found = await self._change(segment, change, revision, deleting=True)
+        found = await self._change(segment, change, revision, by, deleting=True)
         return found if found is not None and not found.exists else None
 
-    async def pause(self, segment: str, *, expected_version: int | None = None) -> Entry | None:
+    async def pause(self, segment: str, *, expected_version: int | None = None, by: str = "") -> Entry | None:
         """Freeze its members; None where there is no such segment. Raises Conflict."""
-        return await self._set_state(segment, "paused", expected_version)
+        return await self._set_state(segment, "paused", expected_version, by)
 
-    async def resume(self, segment: str, *, expected_version: int | None = None) -> Entry | None:
+    async def resume(self, segment: str, *, expected_version: int | None = None, by: str = "") -> Entry | None:
         """Undo `pause`: everyone is judged as things stand. None where there is none. Raises Conflict."""
-        return await self._set_state(segment, "active", expected_version)
+        return await self._set_state(segment, "active", expected_version, by)
 
     async def publish_pending(self) -> int:
         """Publish what a crash left unpublished; call at start. Answers how many. Harmless to repeat."""
         flat = await self._store.call("HGETALL", REGISTRY)
-        pending = [each for raw in flat[1::2] if (each := _decoder.decode(raw)).published < each.version]
+        pending = [each for raw in flat[1::2] if (each := _decoder.decode(raw)).pending]
         for entry in pending:
             await self._publish(entry)
         return len(pending)
 
     async def _set_state(
-        self, segment: str, state: Literal["active", "paused"], expected_version: int | None
+        self, segment: str, state: Literal["active", "paused"], expected_version: int | None, by: str
     ) -> Entry | None:
         def change(old: Entry | None) -> Entry | None:
             standing = _standing(old)
             _expect(standing, expected_version)
             if standing is None or standing.state == state:
                 return None
-            return msgspec.structs.replace(standing, version=standing.version + 1, state=state, updated_at=_now_ms())
+            return _next_version(msgspec.structs.replace(standing, state=state, updated_at=_now_ms()))
 
-        return _standing(await self._change(segment, change, None))
+        return _standing(await self._change(segment, change, None, by))
 
     async def _change(
-        self, segment: str, change: _Change, revision: int | None, deleting: bool = False
+        self, segment: str, change: _Change, revision: int | None, by: str, deleting: bool = False
     ) -> Entry | None:
         """Read, change, replace if nobody else did meanwhile; publish. Answers the entry as it stands then.
 
@@ -187,27 +170,31 @@ class Registry:
         for _ in range(_TRIES_MAX):
             raw = await self._store.call("HGET", REGISTRY, segment)
             old = _decoder.decode(raw) if raw else None
-            new = _above(change(old), old, known)
+            wanted = change(old)
+            new = _above(wanted, old, known)
             if new is None:
-                if old is not None and old.published < old.version:
+                if old is not None and old.pending:
                     return await self._publish(old)
                 return None if deleting else old
-            checked_against = "" if revision is None else revision
-            args: list[Argument] = [segment, raw or b"", _encoder.encode(new), checked_against, "1"]
-            (answer,) = await self._store.run_durably([Run(_REPLACE, [REGISTRY, REVISION], args)])
+            checked_against = "" if revision is None else str(revision)
+            edit = write_edit(old, new, by) if wanted is not None else b""
+            run = _replacing(segment, raw or b"", new, checked_against, "1", edit)
+            (answer,) = await self._store.run_durably([run])
             if answer == b"revision":
                 raise RegistryMoved("another segment changed meanwhile")
             if answer == b"ok":
                 return await self._publish(new)
         raise Conflict(f"segment {segment} keeps changing", None)
 
-    async def _known_version(self, segment: str) -> int:
-        """The highest version that any partition's evaluator has heard of; 0 for none.
+    async def _known_version(self, segment: str) -> tuple[int, int]:
+        """The highest version that any partition's evaluator has heard of, and of its actions; 0 for none.
 
         Above the registry's own where the store was rolled back, or emptied and filled from the log.
         """
         commands = [("GET", PartitionKeys(partition).definitions) for partition in range(self._log.partitions)]
-        return max(_version_in(decode(data), segment) for data in await self._store.calls(commands))
+        states = [decode(data) for data in await self._store.calls(commands)]
+        hidden = hidden_id(segment)
+        return max(_version_in(each, segment) for each in states), max(_version_in(each, hidden) for each in states)
 
     async def restore(self, entries: Iterable[Entry]) -> list[Entry]:
         """Put entries where there is none or an older version; nothing is published. Answers those that were put."""
@@ -215,10 +202,10 @@ class Registry:
         for entry in entries:
             for _ in range(_TRIES_MAX):
                 raw = await self._store.call("HGET", REGISTRY, entry.segment)
-                if raw and _decoder.decode(raw).version >= entry.version:
+                if raw and _age(_decoder.decode(raw)) >= _age(entry):
                     break
-                args: list[Argument] = [entry.segment, raw or b"", _encoder.encode(entry), "", "1"]
-                (answer,) = await self._store.run_durably([Run(_REPLACE, [REGISTRY, REVISION], args)])
+                run = _replacing(entry.segment, raw or b"", entry, "", "1")
+                (answer,) = await self._store.run_durably([run])
                 if answer == b"ok":
                     restored.append(entry)
                     break
@@ -233,29 +220,71 @@ class Registry:
         )
         states = [decode(data) for data in found]
         entries = [_decoder.decode(raw) for raw in flat[1::2]]
-        missing = [
-            each
-            for each in entries
-            if each.exists and min(_version_in(state, each.segment) for state in states) < each.version
-        ]
-        return [await self._publish(each) for each in missing]
+        missing = [each for each in entries if each.exists and any(_unheard(state, each) for state in states)]
+        return [await self._publish(each, again=True) for each in missing]
 
-    async def _publish(self, entry: Entry) -> Entry:
-        """Tell every partition. Evaluators ignore a version that is not newer than what they know."""
-        record = DefinitionRecord(entry.segment, entry.version, entry.state, entry.document if entry.exists else None)
-        payload = encode_definition(record)
-        await self._log.append([NewRecord(partition, payload) for partition in range(self._log.partitions)])
-        published = msgspec.structs.replace(entry, published=entry.version)
-        args: list[Argument] = [entry.segment, _encoder.encode(entry), _encoder.encode(published), "", "0"]
-        await self._store.run(_REPLACE, [REGISTRY, REVISION], args)  # if it changed again, that is published too
+    async def _publish(self, entry: Entry, again: bool = False) -> Entry:
+        """Tell every partition. Evaluators ignore a version that is not newer than what they know.
+
+        `again`: all of it, also what was published before.
+        """
+        records = []
+        if again or entry.published < entry.version:
+            document = rule_of(entry.document) if entry.exists else None
+            records.append(DefinitionRecord(entry.segment, entry.version, entry.state, document))
+        if entry.actions_version and (again or entry.actions_published < entry.actions_version):
+            records.append(_of_actions(entry))
+        partitions = range(self._log.partitions)
+        await self._log.append([NewRecord(p, encode_definition(each)) for each in records for p in partitions])
+        published = msgspec.structs.replace(entry, published=entry.version, actions_published=entry.actions_version)
+        run = _replacing(entry.segment, _encoder.encode(entry), published, "", "0")
+        await self._store.run(*run)  # if it changed again, that is published too
         return published
 
 
-def _above(new: Entry | None, old: Entry | None, known: int) -> Entry | None:
-    """The change in a version that evaluators take note of; also no change, where what they know is not what stands."""
-    if new is None and old is not None and old.exists and old.version < known:
+def _replacing(segment: str, raw: bytes, new: Entry, checked_against: str, counts: str, edit: bytes = b"") -> Run:
+    """The script that puts `new` in the place of `raw`."""
+    args: list[Argument] = [segment, raw, _encoder.encode(new), checked_against, counts, edit, EDITS_MAX]
+    return Run(_REPLACE, [REGISTRY, REVISION, edits_key(segment)], args)
+
+
+def _of_actions(entry: Entry) -> DefinitionRecord:
+    """What evaluators are told of a segment's actions."""
+    document = hidden_document(entry.document)
+    state: Literal["paused", "deleted"] = "deleted" if document is None else "paused"
+    return DefinitionRecord(hidden_id(entry.segment), entry.actions_version, state, document)
+
+
+def _next_version(entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, version=entry.version + 1, revision=0)
+
+
+def _above(new: Entry | None, old: Entry | None, known: tuple[int, int]) -> Entry | None:
+    """The change in a version that evaluators take note of, and so its actions, where they changed; also no change,
+    where what they know is not what stands."""
+    version, actions = known
+    behind = old is None or old.version < version
+    if new is None:
+        if old is None or not old.exists or not (behind or old.actions_version < actions):
+            return None
         new = msgspec.structs.replace(old, updated_at=_now_ms())
-    return new if new is None or new.version > known else msgspec.structs.replace(new, version=known + 1)
+    if new.version <= version and (old is None or behind or new.version != old.version):
+        new = msgspec.structs.replace(new, version=version + 1, revision=0)
+    before = hidden_document(old.document) if old is not None else None
+    if hidden_document(new.document) != before or new.actions_version < actions:
+        new = msgspec.structs.replace(new, actions_version=max(new.actions_version, actions) + 1)
+    return new
+
+
+def _unheard(state: Definitions, entry: Entry) -> bool:
+    """Whether a partition does not know an entry, or its actions, as they are."""
+    if _version_in(state, entry.segment) < entry.version:
+        return True
+    return _version_in(state, hidden_id(entry.segment)) < entry.actions_version
+
+
+def _age(entry: Entry) -> tuple[int, int]:
+    return entry.version, entry.actions_version
 
 
 def _version_in(state: Definitions, segment: str) -> int:

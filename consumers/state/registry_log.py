@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import orjson
 import yaml
 
 from consumers.log.port import START, Log, Offset, Record
 from consumers.state.registry import Entry
 from rules.errors import EventRejected, SegmentInvalid
-from rules.language import load_yaml, parse_document
+from rules.hidden import is_hidden, parse_definition, segment_of
+from rules.language import load_yaml
 from rules.records import DefinitionRecord, decode_record
 
 _CHUNK = 5_000
@@ -26,6 +28,7 @@ async def read_entries(
     `progress`: of so many records. Raises Unavailable.
     """
     entries: dict[str, Entry] = {}
+    actions: dict[str, DefinitionRecord] = {}
     position = START
     while position < until:
         records = await log.reread(partition, position, _CHUNK)
@@ -33,10 +36,13 @@ async def read_entries(
             break
         for record in records:
             if _MARK in record.payload and (definition := _definition(record)) is not None:
-                _take(entries, definition, record.timestamp_ms)
+                if is_hidden(definition.segment):
+                    _take_actions(actions, definition)
+                else:
+                    _take(entries, definition, record.timestamp_ms)
         position = records[-1].offset
         progress(len(records))
-    return entries
+    return {name: _with_actions(entry, actions.get(name)) for name, entry in entries.items()}
 
 
 def _definition(record: Record) -> DefinitionRecord | None:
@@ -45,7 +51,7 @@ def _definition(record: Record) -> DefinitionRecord | None:
         found = decode_record(record.payload, record.timestamp_ms)
         if not isinstance(found, DefinitionRecord) or found.activate:
             return None
-        if found.state != "deleted" and parse_document(found.document).id != found.segment:
+        if found.state != "deleted" and parse_definition(found.document).id != found.segment:
             return None
     except (EventRejected, SegmentInvalid):
         return None
@@ -63,6 +69,25 @@ def _take(entries: dict[str, Entry], found: DefinitionRecord, at_ms: int) -> Non
     entries[found.segment] = Entry(
         found.segment, found.version, found.state, document, text, media_type, created_at, at_ms, found.version
     )
+
+
+def _take_actions(actions: dict[str, DefinitionRecord], found: DefinitionRecord) -> None:
+    """The same for what evaluators are told of a segment's actions."""
+    segment = segment_of(found.segment)
+    if segment not in actions or found.version > actions[segment].version:
+        actions[segment] = found
+
+
+def _with_actions(entry: Entry, found: DefinitionRecord | None) -> Entry:
+    """The segment with its actions. Their number stands for that of its edits, which nobody remembers."""
+    if found is None:
+        return entry
+    heard = msgspec.structs.replace(entry, actions_version=found.version, actions_published=found.version)
+    if not entry.exists or found.document is None or found.state == "deleted":
+        return heard
+    document = {**entry.document, "actions": found.document["actions"]}
+    text, media_type = _written(document)
+    return msgspec.structs.replace(heard, document=document, text=text, media_type=media_type, revision=found.version)
 
 
 def _written(document: dict[str, object]) -> tuple[str, str]:
