@@ -71,7 +71,7 @@ class Customer:
     judged: list[int] = field(default_factory=list)
     passed: dict[tuple[int, int], bool] = field(default_factory=dict)
     paused: frozenset[str] = frozenset()
-    forgotten: dict[str, int] = field(default_factory=dict)  # deleted segments: how many events had been read
+    forgotten: dict[str, Sequence[EventLike]] = field(default_factory=dict)  # deleted segments: the events till then
 
     def read(self, event: EventLike, clock: int) -> None:
         """One record, `clock` being the highest log timestamp including its own."""
@@ -135,7 +135,7 @@ class Customer:
         edited = reason.segment if isinstance(reason, Edit) else ""
         if isinstance(reason, Edit) and reason.document is None:
             self._announce(edited, False, now, reason)
-            self.forgotten[edited] = len(self.events)  # changes by hand go with the segment
+            self.forgotten[edited] = seen.events  # changes by hand go with the segment; what waits is still to come
             self.stays[edited].overridden = False
         for segment in self.segments:
             if segment.id not in self.paused:
@@ -184,7 +184,7 @@ class Customer:
 
     def _override(self, segment: str, seen: World) -> str | None:
         """`add` or `remove` while the newest manual change is in force."""
-        gone = self.events[: self.forgotten.get(segment, 0)]
+        gone = self.forgotten.get(segment, ())
         orders = [e for e in seen.events if e.type == "membership" and e.properties.get("segment") == segment]
         newest = [e for e in orders if not any(e is each for each in gone)][-1:]
         if not newest or newest[0].properties["action"] == "clear":

@@ -168,6 +168,14 @@ def test_a_deleted_segments_overrides_do_not_come_back_with_it() -> None:
     assert not customer.profile.is_member("a")
 
 
+def test_a_change_by_hand_of_later_than_the_deletion_is_there_when_the_segment_comes_back() -> None:
+    customer = Customer(plan_of(OFTEN))
+    assert customer.read(by_hand(DAY + 60_000, "a", "add"), now=DAY) == []  # it waits for its time
+    customer.define(DAY + 30_000, deleted("a"))
+
+    assert customer.define(2 * DAY, definition(OFTEN, 3)) == ["1970-01-03T00:00:00Z ana entered a definition"]
+
+
 def test_an_override_stands_through_an_edit() -> None:
     customer = Customer(plan_of(OFTEN))
     customer.read(by_hand(0, "a", "add", until="1970-01-05T00:00:00Z"))
