@@ -46,7 +46,7 @@ def words(name: str, text: str) -> str:
     """A value of words, folded; as encoded words (RFC 2047) where it is not ASCII, or could be taken for such.
 
     >>> words("Subject", "Bună ziua")
-    '=?utf-8?b?QnVuxIMgeml1YQ==?='
+    '=?utf-8?q?Bun=C4=83_ziua?='
     """
     plain = text.isascii() and "=?" not in text and max(map(len, text.split()), default=0) <= _WORD_CHARS_MAX
     charset = "us-ascii" if plain else "utf-8"

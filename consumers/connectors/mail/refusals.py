@@ -48,7 +48,7 @@ def does_not_exist(stage: Stage, said: Said) -> bool:
 def masked(text: str, to: Address) -> str:
     """What a server said, without the address or parts of it, on one line and cut.
 
-    >>> masked("5.1.1 <ana@shop.example>: user ana unknown", parse_address("ana@shop.example"))
+    >>> masked("5.1.1 <ana@shop.example>: user ana unknown", Address("ana", "shop.example"))
     '5.1.1 ***: user *** unknown'
     """
     line = re.sub(r"\S*@[^\s:;,]*", "***", " ".join(text.split()))

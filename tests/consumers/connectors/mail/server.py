@@ -92,7 +92,7 @@ class SmtpServer:
                 hostname="mail.test",
                 enable_SMTPUTF8=self.utf8,
                 tls_context=None if self.implicit else context,
-                auth_required=self.auth,
+                auth_required=self.auth and not self.implicit,
                 auth_require_tls=not self.implicit,
                 authenticator=_authenticated if self.auth else None,
                 loop=self._loop,
@@ -144,12 +144,10 @@ class _Handler:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self._server.answers.data:
             return self._server.answers.data
-        assert isinstance(envelope.original_content, bytes)
         user = session.auth_data.login.decode() if isinstance(session.auth_data, LoginPassword) else ""
-        encrypted = session.ssl is not None or self._server.implicit
-        received = Received(
-            envelope.mail_from or "", list(envelope.rcpt_tos), envelope.original_content, encrypted, user
-        )
+        encrypted = bool(session.ssl) or self._server.implicit
+        content = envelope.original_content or b""
+        received = Received(envelope.mail_from or "", list(envelope.rcpt_tos), content, encrypted, user)
         self._server.received.append(received)
         self._mails += 1
         return "250 OK"
