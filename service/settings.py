@@ -12,6 +12,8 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from consumers.outbound.addresses import Allowed
+from consumers.webhooks.sealing import Seal, keys_of
 from rules.limits import DAY_MS, EVENT_AGE_MS_MAX, SEGMENTS_MAX
 from service.auth import Tokens, parse_tokens
 
@@ -153,6 +155,29 @@ class Settings(BaseSettings):
     """Days back that an event's `ts` may lie when it is sent over HTTP: the archive's retention, by default ten years.
     What was once taken stays in when this changes."""
 
+    # -- calls to addresses that others chose (webhooks, actions) ------------------------------------------------------
+    outbound_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """What may be called besides the public internet, with commas between: networks (`10.1.0.0/16`) and host names
+    (`crm.internal`), there also without TLS. Empty: nothing (docs/webhooks.md says why)."""
+
+    outbound_ca_file: Path | None = None
+    """Authorities (PEM) whose certificates stand beside those that the machine trusts."""
+
+    outbound_timeout_seconds: float = Field(default=15.0, gt=0, le=300)
+    """Seconds for the whole of a call, from the look-up of the name to the last byte of the answer."""
+
+    # -- webhooks ----------------------------------------------------------------------------------------------------
+    subscriptions_max: int = Field(default=1000, ge=1)
+    """Webhook subscriptions that may exist at once; every delivery process holds all of them in memory."""
+
+    webhook_key: SecretStr | None = None
+    """Encrypts the signing secrets of subscriptions where they lie in the store: at least 32 characters. Several with
+    commas between: the first encrypts, all decrypt, so that it can be replaced. None: they lie there readable."""
+
+    webhook_disable_after_days: float = Field(default=5.0, gt=0, le=365)
+    """Days of nothing but failures after which a subscription is disabled. Longer than the retries of one item take
+    (76 hours), so that a receiver may be away over a long weekend."""
+
     # -- the evaluator -----------------------------------------------------------------------------------------------
     batch_records_max: int = Field(default=5000, ge=1)
     """Records of one commit. Small commits cost most (500 instead of 5,000: +11 microseconds an event)."""
@@ -182,6 +207,22 @@ class Settings(BaseSettings):
     @classmethod
     def _parse_tokens(cls, value: object) -> Tokens:
         return value if isinstance(value, Tokens) else parse_tokens(value)
+
+    @field_validator("outbound_allow", mode="before")
+    @classmethod
+    def _parse_allow(cls, value: object) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+            raise ValueError("networks and host names, with commas between")
+        allow = tuple(part.strip() for part in parts if part.strip())
+        Allowed(allow)  # refuses what is neither
+        return allow
+
+    @field_validator("webhook_key")
+    @classmethod
+    def _check_key(cls, value: SecretStr | None) -> SecretStr | None:
+        Seal(keys_of(value))
+        return value
 
     @property
     def event_age_ms_max(self) -> int:

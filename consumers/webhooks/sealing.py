@@ -7,11 +7,17 @@ import hashlib
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import SecretStr
 
 from rules.errors import SegmentdError
 
 KEY_CHARS_MIN = 32
 _SEALED, _OPEN = "sealed:", "open:"
+
+
+def keys_of(setting: SecretStr | None) -> list[str]:
+    """The keys of a setting: with commas between, the first encrypts."""
+    return [key.strip() for key in setting.get_secret_value().split(",") if key.strip()] if setting else []
 
 
 class SealBroken(SegmentdError):
