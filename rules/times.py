@@ -140,6 +140,18 @@ def local_date(ms: int, tz: str) -> date:
     return (_EPOCH + timedelta(milliseconds=ms)).astimezone(zone(tz)).date()
 
 
+def local_minute(ms: int, tz: str) -> int:
+    """Minutes since local midnight, as the clock on the wall shows them."""
+    local = (_EPOCH + timedelta(milliseconds=ms)).astimezone(zone(tz))
+    return local.hour * 60 + local.minute
+
+
+def instant_of(day: date, minute: int, tz: str) -> int:
+    """The instant at which the clock on the wall shows that minute of a local day."""
+    hour, rest = divmod(minute, 60)
+    return _instant(datetime(day.year, day.month, day.day, hour, rest, tzinfo=zone(tz)))
+
+
 def midnight(day: date, tz: str) -> int:
     """The first instant of a local day (01:00 where the clocks skip midnight)."""
     if tz == "UTC":
