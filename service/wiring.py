@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from consumers.delivery.jobs import Jobs
+from consumers.delivery.reads import Reads as DeliveryReads
 from consumers.embedded import Embedded
 from consumers.evaluator import Evaluator
 from consumers.evaluator import Settings as EvaluatorSettings
@@ -16,6 +18,7 @@ from consumers.log.kafka.dead_letters import KafkaDeadLetters
 from consumers.log.kafka.settings import KafkaSettings
 from consumers.log.port import Log
 from consumers.log.redis_streams import RedisLog
+from consumers.outbound import Outbound
 from consumers.state.checks import check_store
 from consumers.state.dead_letter_box import StoreDeadLetters
 from consumers.state.feed import Feed
@@ -23,6 +26,8 @@ from consumers.state.keys import PARTITIONS
 from consumers.state.reads import Reads
 from consumers.state.registry import Registry
 from consumers.state.store import Store
+from consumers.webhooks.registry import Subscriptions
+from consumers.webhooks.sealing import Seal, keys_of
 from rules.errors import SegmentdError, Unavailable
 from service import kafka, logs
 from service.metrics import Metrics
@@ -55,6 +60,10 @@ class Services:
     registry: Registry
     metrics: Metrics
     letters: DeadLetterBox
+    outbound: Outbound
+    subscriptions: Subscriptions
+    jobs: Jobs
+    deliveries: DeliveryReads
     evaluator: Evaluator | None = None
     embedded: Embedded | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -109,6 +118,7 @@ class Services:
             self._publishing.cancel()
             await asyncio.wait([self._publishing])
         await self.feed.close()
+        await self.outbound.close()
         await self.letters.close()
         await self.log.close()
         await self.store.close()
@@ -210,6 +220,15 @@ def _bounds(settings: Settings, gather_ms: int, event_age_ms_max: int | None = N
     )
 
 
+def _outbound(settings: Settings) -> Outbound:
+    try:
+        return Outbound(
+            settings.outbound_allow, settings.outbound_timeout_seconds, ca_file=settings.outbound_ca_file
+        )
+    except OSError as error:  # ssl.SSLError is one
+        raise NotConfigurable(f"outbound_ca_file: {error}") from error
+
+
 def _services(settings: Settings, store: Store, opened: _Opened, embedded: Embedded | None, evaluate: bool) -> Services:
     log = opened.log
     feed = Feed(store, log.partitions)
@@ -223,6 +242,10 @@ def _services(settings: Settings, store: Store, opened: _Opened, embedded: Embed
         registry=Registry(store, log),
         metrics=metrics,
         letters=opened.letters,
+        outbound=_outbound(settings),
+        subscriptions=Subscriptions(store, Seal(keys_of(settings.webhook_key))),
+        jobs=Jobs(store, log.partitions),
+        deliveries=DeliveryReads(store, log.partitions),
         evaluator=opened.evaluator(metrics) if evaluate else None,
         embedded=embedded,
     )
