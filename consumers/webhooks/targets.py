@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 import orjson
+import structlog
 
 from consumers.clock import SYSTEM_CLOCK, Clock
 from consumers.delivery.jobs import Jobs
@@ -25,18 +26,19 @@ from rules.errors import Unavailable
 from rules.limits import DAY_MS
 from rules.times import format_instant
 
+_log = structlog.get_logger("webhooks")
+
 _AGAIN_S = 1.0  # after the store was away
 
 
 class Ends:
     """How a subscription's attempts have ended in this process, since it was last looked at. Instants in ms."""
 
-    __slots__ = ("done_at", "failed_again", "failing_since", "gone")
+    __slots__ = ("done_at", "failing_since", "gone")
 
     def __init__(self) -> None:
         self.done_at = 0
         self.failing_since = 0
-        self.failed_again = False
         self.gone = False
 
 
@@ -88,7 +90,6 @@ class WebhookTargets:
                 ends.gone = True
             case Failed() | Refused():
                 ends.failing_since = ends.failing_since or now
-                ends.failed_again = True
             case Dropped() | Later():
                 pass
 
@@ -128,14 +129,16 @@ class WebhookTargets:
         if mark and ends.done_at >= mark:
             await self._store.call("HDEL", FAILING, subscription.id)
             mark = 0
-        if ends.failing_since and not mark:
+        if not ends.failing_since:
+            return
+        if not mark:
             mark = max(ends.failing_since, subscription.since)
             await self._store.call("HSETNX", FAILING, subscription.id, mark)
-        if ends.failed_again and mark and self._clock.now_ms() - mark >= self._settings.disable_after_ms:
+        ends.failing_since = 0  # the store has it now; what comes counts from there, or from the next failure
+        if self._clock.now_ms() - mark >= self._settings.disable_after_ms:
             days = self._settings.disable_after_ms / DAY_MS
             why = f"every attempt has failed since {format_instant(mark)}, for {days:g} days"
             await self._disable(subscription, why)
-        ends.failed_again = False
 
     async def _disable(self, subscription: Subscription, why: str) -> None:
         def change(old: Subscription) -> Subscription:
@@ -173,6 +176,9 @@ class WebhookTargets:
                 await asyncio.sleep(self._settings.poll_s)
             except Unavailable as error:
                 await asyncio.sleep(max(_AGAIN_S, error.retry_after_s))
+            except Exception as error:  # one subscription that cannot be looked at must not hide the others' changes
+                _log.error("webhook subscriptions could not be looked at", exc_info=error)
+                await asyncio.sleep(_AGAIN_S)
 
 
 def notice(disabled: Subscription) -> Item:
