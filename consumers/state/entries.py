@@ -7,6 +7,13 @@ from typing import Any, Literal
 import msgspec
 
 
+class Begin(msgspec.Struct, frozen=True, array_like=True):
+    """When an action came (ms), and where the feed stood then: what happened before does not concern it."""
+
+    at: int
+    position: str
+
+
 class Entry(msgspec.Struct, frozen=True):
     """A segment. `version` starts at 1 and grows with every put, pause, resume and delete, but for puts that change
     nothing but its actions: of these `revision` counts those since the version began. The ETag names both.
@@ -26,6 +33,7 @@ class Entry(msgspec.Struct, frozen=True):
     revision: int = 0
     actions_version: int = 0
     actions_published: int = 0  # as `published`
+    begins: dict[str, Begin] = {}  # by action; one that was restored from the log has none
 
     @property
     def etag(self) -> str:

@@ -11,7 +11,8 @@ import msgspec
 from consumers.log.port import Log, NewRecord
 from consumers.state.definitions import Definitions, decode
 from consumers.state.edits import EDITS_MAX, write_edit
-from consumers.state.entries import Entry
+from consumers.state.entries import Begin, Entry
+from consumers.state.feed import Feed
 from consumers.state.keys import REGISTRY, REVISION, PartitionKeys, edits_key
 from consumers.state.store import Argument, Run, Script, Store
 from rules.hidden import hidden_document, hidden_id, rule_of
@@ -86,7 +87,7 @@ class Registry:
         was checked against. `by`: who does it. Raises Conflict, RegistryMoved. A paused segment stays paused. The
         document is trusted.
         """
-        created = False
+        created, begin = False, await self._begin(document)
 
         def change(old: Entry | None) -> Entry | None:
             nonlocal created
@@ -98,14 +99,15 @@ class Registry:
                 version = old.version + 1 if old is not None else 1
                 return Entry(
                     segment, version, "active", document, text, media_type, now, now,
-                    actions_version=heard, actions_published=heard,
+                    actions_version=heard, actions_published=heard, begins=_begins(document, {}, begin),
                 )  # fmt: skip
             if must_not_exist:
                 raise Conflict(f"segment {segment} exists already", standing)
             if (standing.document, standing.text, standing.media_type) == (document, text, media_type):
                 return None
+            begins = _begins(document, standing.begins, begin)
             edited = msgspec.structs.replace(
-                standing, document=document, text=text, media_type=media_type, updated_at=now
+                standing, document=document, text=text, media_type=media_type, updated_at=now, begins=begins
             )
             if standing.document != document and rule_of(standing.document) == rule_of(document):
                 return msgspec.structs.replace(edited, revision=standing.revision + 1)
@@ -114,6 +116,11 @@ class Registry:
         entry = await self._change(segment, change, revision, by)
         assert entry is not None, "a put leaves a segment there"
         return entry, created
+
+    async def _begin(self, document: dict[str, Any]) -> Begin:
+        """Where actions that are new in a document begin."""
+        position = await Feed(self._store, self._log.partitions).now() if document.get("actions") else ""
+        return Begin(_now_ms(), position)
 
     async def delete(
         self, segment: str, *, expected_version: int | None = None, revision: int | None = None, by: str = ""
@@ -253,6 +260,11 @@ def _of_actions(entry: Entry) -> DefinitionRecord:
     document = hidden_document(entry.document)
     state: Literal["paused", "deleted"] = "deleted" if document is None else "paused"
     return DefinitionRecord(hidden_id(entry.segment), entry.actions_version, state, document)
+
+
+def _begins(document: dict[str, Any], known: dict[str, Begin], begin: Begin) -> dict[str, Begin]:
+    """Of each action of a document: those that were there before keep theirs."""
+    return {action["id"]: known.get(action["id"], begin) for action in document.get("actions") or ()}
 
 
 def _next_version(entry: Entry) -> Entry:

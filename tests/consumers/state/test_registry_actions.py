@@ -9,6 +9,7 @@ import pytest
 from consumers.log.port import START
 from consumers.log.redis_streams import RedisLog
 from consumers.state.edits import read_edits
+from consumers.state.feed import Feed
 from consumers.state.keys import REGISTRY
 from consumers.state.registry import Entry, Registry
 from consumers.state.registry_log import read_entries
@@ -126,3 +127,13 @@ async def test_edits_say_who_made_them_and_are_read_newest_first(store: Store, r
         ("ana", "created", 1, 0),
     ]
     assert await read_edits(store, "vip", 2, before=found[3].id) == found[4:]
+
+
+async def test_an_action_begins_where_the_feed_stood_when_it_came(store: Store, registry: Registry) -> None:
+    first = await put(registry, WELCOME)
+    position = await Feed(store, 2).now()
+    assert first.begins["welcome"].position == position
+    later = await put(registry, WELCOME | {"rate": "5/s"}, WELCOME | {"id": "more"})
+    assert later.begins["welcome"] == first.begins["welcome"]
+    assert later.begins["more"].at >= first.begins["welcome"].at
+    assert (await put(registry)).begins == {}
