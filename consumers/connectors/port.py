@@ -6,7 +6,7 @@ language, `packaged/` the documents); mail, profile and segment are code behind 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from consumers.delivery.port import Item, Outcome
@@ -110,7 +110,7 @@ class Connector(Protocol):
 class Connectors:
     """All connectors of a process by name, packaged ones, the user's own, and those that are code."""
 
-    def __init__(self, connectors: Sequence[Connector] = ()) -> None:
+    def __init__(self, connectors: Iterable[Connector] = ()) -> None:
         self._connectors: dict[str, Connector] = {}
         for connector in connectors:
             self.add(connector)

@@ -185,8 +185,16 @@ def _plain(value: Any) -> Any:
 def _failed(source: str, error: Exception) -> RenderFailed:
     why = str(error.message) if isinstance(error, LiquidError) else f"cannot be computed ({type(error).__name__})"
     if why.endswith(" is undefined"):
-        return RenderFailed(f"`{why.removesuffix(' is undefined').strip(chr(39))}` is undefined")
+        return undefined(why.removesuffix(" is undefined").strip("'"))
     return RenderFailed(f"`{source[:80]}{'…' if len(source) > 80 else ''}`: {why}")
+
+
+def undefined(path: str) -> RenderFailed:
+    """What is said of a variable that there is not."""
+    root, _, name = path.partition(".")
+    if root in ("secrets", "settings") and name:
+        return RenderFailed(f"the {root[:-1]} `{name}` is not set", mendable=True)
+    return RenderFailed(f"`{path}` is undefined")
 
 
 def compile_text(source: str, *, html: bool = False) -> Template:
