@@ -1,4 +1,4 @@
-"""What is delivered beside the feed: again from a point (replay), what was given up (resend), over all members (run)."""
+"""What is delivered beside the feed: again from a point (replay), what was given up (resend), to all members (run)."""
 
 from __future__ import annotations
 

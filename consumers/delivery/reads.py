@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal
 
 import msgspec
 
 from consumers.delivery.port import Kind
+from consumers.delivery.records import LogEntry, LogOutcome
 from consumers.state.store import Store
 
-LogOutcome = Literal["done", "dropped", "later", "failed", "refused", "gone", "given_up", "known", "lost"]
-
-
-class LogEntry(msgspec.Struct, frozen=True, array_like=True):
-    """One attempt, or what else happened to an item. Instants in ms.
-
-    `failed`: it is tried again at `next_ms`; `given_up`: it is a dead letter, as after `refused`; `known`: not called,
-    it was done before; `lost`: `count` transitions had left the feed before they were read (there is no item then).
-    """
-
-    at_ms: int
-    outcome: LogOutcome
-    item_id: str = ""
-    kind: Kind = "entered"
-    customer_id: str = ""
-    segment: str = ""
-    number: int = 0
-    attempt: int = 0
-    status: int = 0
-    detail: str = ""
-    took_ms: int = 0
-    next_ms: int = 0
-    job: str = ""
-    count: int = 1
-    partition: int = 0
-    commit: int = 0  # of the feed, where the item is found again; 0: none
+__all__ = ["ItemPage", "LogEntry", "LogOutcome", "LogPage", "PendingItem", "Reads", "Standing"]
 
 
 class PendingItem(msgspec.Struct, frozen=True):

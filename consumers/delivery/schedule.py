@@ -15,7 +15,7 @@ def next_attempt_ms(
 ) -> int | None:
     """When to try again (ms) after so many attempts; None: it is given up.
 
-    `retry_after_s`: what the other side asked for; it can put the attempt off by `retry_after_ms_max`, never advance it.
+    `retry_after_s`: what the other side asked for; it can put the attempt off by `retry_after_ms_max`, not advance it.
 
     >>> next_attempt_ms(10, 0, None, Random(1), 0) is None
     True
