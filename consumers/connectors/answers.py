@@ -40,7 +40,7 @@ def judge(rules: AnswerRules, answer: Answer, elements: Sequence[Any], secrets: 
     status = answer.status
     some, unnamed = _failures(rules.failures, data, elements, secrets) if rules.failures else ({}, 0)
     if 200 <= status < 300:
-        if rules.taken is not None and not _search(rules.taken, data):
+        if rules.taken is not None and (data is None or not _search(rules.taken, data)):
             return Verdict(_not_taken(rules, data, answer, secrets), {}, data=data)
         more = f"; {unnamed} not taken, and not said which" if unnamed else ""
         return Verdict(Done(f"HTTP {status}{more}", status), some, data=data)

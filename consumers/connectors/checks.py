@@ -25,7 +25,7 @@ def check_with(connector: str, call: Call, with_: Mapping[str, Any], at: str, *,
             told = unknown(f"parameter of `{use}`", key, known) if known else f"`{use}` takes no parameters"
             found.append(Mistake(join(f"{at}.with", key), told))
     for name, parameter in call.parameters.items():
-        if parameter.needed and name not in with_:
+        if (parameter.needed or (both_ways and parameter.needed_back)) and name not in with_:
             about = f" ({parameter.about})" if parameter.about else ""
             found.append(Mistake(f"{at}.with.{name}", f"`{use}` needs `{name}`{about}"))
     return found + check_templates(with_, f"{at}.with")

@@ -75,10 +75,12 @@ class Then:
 
 
 class Parameter(NamedTuple):
-    """One key of an action's `with`. `about`: what it is for."""
+    """One key of an action's `with`. `about`: what it is for. `needed`: there is no doing without it; `needed_back`:
+    not for taking back what was done, that is for `on: member`."""
 
     about: str
     needed: bool
+    needed_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,7 @@ class CallsReader:
         self, uses: Sequence[tuple[str, Use, frozenset[str]]], declared: dict[str, str] | None, at: str
     ) -> dict[str, Parameter]:
         """Every variable that is none of ours is a parameter; with a `with`, only those that it names are."""
-        found: dict[str, bool] = {}
+        found: dict[str, tuple[bool, bool]] = {}
         for place, use, extra in uses:
             root = use.path[0]
             known = {*OF_A_CALL, *OF_A_CONNECTOR, *extra}
@@ -199,11 +199,13 @@ class CallsReader:
             elif declared is not None and root not in declared:
                 self._draft.wrong(place, not_known(root, {*known, *declared}))
             else:
-                found[root] = found.get(root, False) or use.needed
+                there, back = found.get(root, (False, False))
+                of_remove = place.startswith(f"{at}.remove.")
+                found[root] = (there or (use.needed and not of_remove), back or (use.needed and of_remove))
         for name in declared or {}:
             if name not in found:
                 self._draft.wrong(join(f"{at}.with", name), "is used nowhere: leave it out")
-        return {name: Parameter((declared or {}).get(name, ""), needed) for name, needed in found.items()}
+        return {name: Parameter((declared or {}).get(name, ""), *needed) for name, needed in found.items()}
 
 
 def _uses(request: Request, at: str, then: bool = False) -> Iterator[tuple[str, Use, frozenset[str]]]:

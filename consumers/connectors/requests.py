@@ -12,6 +12,7 @@ import orjson
 from consumers.connectors.documents import Request
 from consumers.connectors.filters import OMIT
 from consumers.connectors.port import RenderFailed
+from consumers.connectors.secrets import MASK
 from consumers.connectors.templates import Template
 from consumers.connectors.trees import render_text, render_tree
 
@@ -118,7 +119,7 @@ def _url(request: Request, base: str, variables: Variables) -> str:
     if text.startswith("/"):
         _refuse_detours(text)
         text = base.rstrip("/") + text
-    if not text.startswith(("https://", "http://")):
+    if not text.startswith(("https://", "http://")) and text != MASK:
         raise RenderFailed("the address must begin with `https://`")
     if len(text) > URL_CHARS_MAX:
         raise RenderFailed(f"an address may be at most {URL_CHARS_MAX:,} characters long")

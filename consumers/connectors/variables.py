@@ -16,7 +16,7 @@ from consumers.delivery.port import Item
 from rules.language.hints import listed, nearest, shown
 
 SEGMENT_FIELDS = ("id", "name", "about", "timezone")
-ITEM_FIELDS = ("id", "kind", "cause", "sequence", "time", "time_s", "data")
+ITEM_FIELDS = ("id", "kind", "customer_id", "segment", "cause", "sequence", "time", "time_s", "data")
 OF_A_CALL = ("customer", "segment", "event", "item", "direction", "now", "key", "omit")
 """What an action's `with` may speak of."""
 OF_A_CONNECTOR = ("settings", "secrets", "now", "omit")
@@ -49,6 +49,8 @@ def _item(item: Item) -> dict[str, Any]:
     return {
         "id": item.id,
         "kind": item.kind,
+        "customer_id": item.customer_id,
+        "segment": item.segment,
         "cause": item.cause,
         "sequence": item.sequence,
         "time": time,
