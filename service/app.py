@@ -12,7 +12,19 @@ from service.auth import Scope
 from service.edge import Edge
 from service.guard import require
 from service.params import SLASH
-from service.routes import check, customers, events, members, operations, page, segments, transitions, validate
+from service.routes import (
+    check,
+    customers,
+    events,
+    members,
+    operations,
+    page,
+    segments,
+    subscription_deliveries,
+    subscriptions,
+    transitions,
+    validate,
+)
 from service.wiring import Services
 
 VERSION = "0.1.0"
@@ -44,6 +56,10 @@ def create_app(services: Services) -> FastAPI:
         (customers.router, "read"),
         (check.router, "read"),
         (transitions.router, "read"),
+        (subscriptions.reads, "read"),
+        (subscriptions.changes, "manage"),
+        (subscription_deliveries.reads, "read"),
+        (subscription_deliveries.changes, "manage"),
         (operations.metrics, "read"),
         (operations.status, "read"),
         (operations.dead_letters, "manage"),

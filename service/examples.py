@@ -95,7 +95,7 @@ _NO_SEGMENT = _problem(
 _CHANGED = _problem(
     "Another version than `If-Match` names",
     "changed-meanwhile",
-    "The segment is not the one you asked to change",
+    "It is not the version you asked to change",
     412,
     'Its ETag is "4" now: read it, and decide again.',
 )
