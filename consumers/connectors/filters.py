@@ -17,6 +17,7 @@ from liquid import Environment, RenderContext
 from liquid.exceptions import FilterArgumentError, FilterValueError
 from liquid.undefined import is_undefined
 
+from consumers.connectors import identities
 from rules.limits import INTEGER_MAX
 
 TEXT_CHARS_MAX = 256 * 1024  # of any text that a template makes: more than any mail or API takes
@@ -31,7 +32,9 @@ KEPT = (
 )  # fmt: skip
 """Of Liquid's own."""
 
-_PASS_UNDEFINED = frozenset({"default", "int", "number", "digits", "sha256", "md5", "downcase", "strip"})
+_PASS_UNDEFINED = frozenset(
+    {"default", "digits", "downcase", "email", "google_email", "int", "md5", "number", "phone", "sha256", "strip"}
+)
 
 
 class Omit:
@@ -136,13 +139,14 @@ def _digits(value: Any) -> str:
     return "".join(char for char in _text(value) if char in "0123456789")
 
 
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(_text(value).encode()).hexdigest()
+def _sha256(value: Any) -> str | None:
+    """Nothing has no hash: `{{ customer.email | sha256 | default: omit }}`."""
+    return None if value in (None, "") else hashlib.sha256(_text(value).encode()).hexdigest()
 
 
-def _md5(value: Any) -> str:
+def _md5(value: Any) -> str | None:
     """Not for secrecy: some vendors' ids are made of it."""
-    return hashlib.md5(_text(value).encode(), usedforsecurity=False).hexdigest()
+    return None if value in (None, "") else hashlib.md5(_text(value).encode(), usedforsecurity=False).hexdigest()
 
 
 def _json(value: Any) -> str:
@@ -183,9 +187,12 @@ _date.with_context = True  # type: ignore[attr-defined]
 _OURS: dict[str, Callable[..., Any]] = {
     "date": _date,
     "digits": _digits,
+    "email": identities.email,
+    "google_email": identities.google_email,
     "int": _int,
     "json": _json,
     "md5": _md5,
     "number": _number,
+    "phone": identities.phone,
     "sha256": _sha256,
 }
