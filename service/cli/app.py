@@ -24,6 +24,8 @@ segments_app = typer.Typer(no_args_is_help=True, help="Segment documents in file
 app.add_typer(segments_app, name="segments")
 dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be taken.")
 app.add_typer(dlq_app, name="dlq")
+connectors_app = typer.Typer(no_args_is_help=True, help="Connectors: how other systems are called.")
+app.add_typer(connectors_app, name="connectors")
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files or directories.", show_default=False)]
 SegmentPaths = Annotated[
@@ -259,3 +261,27 @@ def apply(
     from service.cli.apply import run_apply
 
     run_apply(paths, server, token, prune=prune)
+
+
+# -- connectors -------------------------------------------------------------------------------------------------------
+
+
+@connectors_app.command("list")
+def connectors_list(
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", envvar="SEGMENTD_CONNECTORS_DIR", help="Connectors of your own.", show_default=False),
+    ] = None,
+) -> None:
+    """Which systems can be called, the calls of each, and what an action gives them in `with`."""
+    from service.cli.connectors import run_list
+
+    run_list(directory)
+
+
+@connectors_app.command("check")
+def connectors_check(paths: Paths) -> None:
+    """Check connectors in files: every mistake, with its place."""
+    from service.cli.connectors import run_check
+
+    run_check(paths)
