@@ -23,6 +23,8 @@
 | `sg:{p-xx}:da:<target>` | zset | `deliver` | of these, since when: item -> ms |
 | `sg:{p-xx}:dg:<target>` | stream | `deliver` | log of attempts; capped |
 | `sg:{p-xx}:dk:<target>` | zset | `deliver` | keys that are done -> when (ms); trimmed after 30 days, capped |
+| `sg:{p-xx}:ac:<target>:<customer>` | zset | `action_count` | calls that a limit counts: key -> when (ms); expires |
+| `sg:{actions}:runs` | hash | `action_run` | action -> its newest run by calendar (ms) |
 | `sg:{deliveries}:workers` | zset | `deliver_workers` | delivery workers -> last heard of (ms) |
 | `sg:{deliveries}:up` | hash | delivery workers | target that was down -> since when it is not (ms) |
 | `sg:{deliveries}:open` | hash | `delivery.jobs` | jobs that have not ended |
@@ -36,7 +38,7 @@
 | `sg:{log}:partitions` | string | `RedisLog.prepare` | how many partitions: fixed |
 | `sg:{mail}:suppressed` | hash | `connectors/mail` | keyed hash of an address -> why it gets no mail; for ever |
 
-No key expires: what may grow is capped or trimmed by its owner.
+No key expires but the one that says so: what may grow is capped or trimmed by its owner.
 
 **Tags.** `p-xx` is the partition's number and two or three characters that put it in its slot (`tag`). Nodes of a
 cluster hold ranges of the 16,384 slots, so partitions are laid out as the van der Corput sequence: 0, 1/2, 1/4, 3/4,
@@ -56,6 +58,7 @@ from typing import Literal
 REGISTRY = "sg:{registry}:segments"
 REVISION = "sg:{registry}:revision"
 PARTITIONS = "sg:{log}:partitions"
+ACTION_RUNS = "sg:{actions}:runs"
 IMPORTS = "sg:{imports}:heads"
 IMPORT_MISTAKES = "sg:{imports}:mistakes"
 SUPPRESSED = "sg:{mail}:suppressed"
@@ -134,6 +137,10 @@ class PartitionKeys:
 
     def members(self, segment: str) -> str:
         return self.members_prefix + segment
+
+    def action_count(self, target: str, customer_id: str) -> str:
+        """The calls of a target about one customer that its limit counts."""
+        return f"{self.prefix}ac:{target}:{customer_id}"
 
     def delivery(self, what: DeliveryKey, target: str) -> str:
         """One of a target's own keys."""

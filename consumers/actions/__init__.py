@@ -1,0 +1,1 @@
+"""What a segment sets off: its actions as targets of deliveries."""
