@@ -34,11 +34,11 @@ class Document(msgspec.Struct, frozen=True):
     url: str
     description: str = ""
     segments: list[str] | Literal["*"] = "*"
-    kinds: list[Kind] = ["entered", "exited"]
-    leave_out: list[Cause] = ["backfill", "definition"]
+    kinds: list[Kind] = msgspec.field(default_factory=lambda: ["entered", "exited"])
+    leave_out: list[Cause] = msgspec.field(default_factory=lambda: ["backfill", "definition"])
     concurrency: int = 4
     per_second: float | None = None
-    signatures: list[Signature] = ["v1"]
+    signatures: list[Signature] = msgspec.field(default_factory=lambda: ["v1"])
 
 
 class SubscriptionInvalid(SegmentdError):
