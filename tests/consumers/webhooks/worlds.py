@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import orjson
 
-from consumers.delivery.port import Item
+from consumers.delivery.port import Item, Kind
 from tests.consumers.outbound.servers import read_request, server
 
 SECRET_URL = "https://hooks.example.com/segmentd"
@@ -29,7 +29,7 @@ class FakeClock:
 
 
 def item(
-    kind: str = "entered",
+    kind: Kind = "entered",
     *,
     segment: str = "vip",
     customer: str = "13748",
