@@ -88,7 +88,7 @@ class Branch:
         self.slots: deque[Slot] = deque()
         self.lanes: dict[str, Lane] = {}
         self.failures = 0
-        self._make_ready, self._ring = ready, ring
+        self._make_ready, self.ring = ready, ring
         self._writing_failures = 0
         self._touched: list[Lane] = []
         self._released: list[int] = []
@@ -266,4 +266,4 @@ class Branch:
             self.parked, self.retried = parked.parked, parked.retried
             self.confirms += 1
             self.look = self.parked > 0
-            self._ring()
+            self.ring()

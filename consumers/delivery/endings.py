@@ -109,7 +109,7 @@ class Endings:
 
     def _bury(self, work: Work, now_ms: int, how: LogOutcome, took_ms: int) -> None:
         branch, kept = work.branch, work.kept
-        dead = msgspec.structs.replace(kept, due_ms=0, job="")
+        dead = msgspec.structs.replace(kept, due_ms=0)
         branch.draft.dead(branch.target, kept.item.id, now_ms, encode(dead))
         self._settle(work, now_ms, how, kept.error, kept.status, took_ms, count="given_up", job="failed")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -209,16 +209,27 @@ async def now(store: Store, keys: PartitionKeys) -> Place:
 
 
 async def first_since(store: Store, keys: PartitionKeys, since_ms: int) -> Place:
-    """Before the first entry whose clock is at or after that instant; by bisection, for clocks only grow."""
+    """Before the first entry whose clock is at or after that instant."""
+    return await _first(store, keys, lambda entry: entry.clock < since_ms)
+
+
+async def first_numbered(store: Store, keys: PartitionKeys, number: int) -> Place:
+    """Before the transition of this running number, or the oldest after it that is kept."""
+    place = await _first(store, keys, lambda entry: entry.first_number + len(entry.transitions) <= number)
+    return Place(place.commit, max(place.number, number - 1))
+
+
+async def _first(store: Store, keys: PartitionKeys, is_before: Callable[[OutboxEntry], bool]) -> Place:
+    """Before the first entry that is not before what is sought; by bisection."""
     newest = await store.call("XREVRANGE", keys.out, "+", "-", "COUNT", 1)
     begin = await store.call("XRANGE", keys.out, "-", "+", "COUNT", 1)
-    if not newest:
+    if not newest or not begin:
         return Place(0, 0)
-    low, high = _commit(begin[0]), _commit(newest[0]) + 1  # below `low`: too old; at `high`: new enough, or none
+    low, high = _commit(begin[0]), _commit(newest[0]) + 1  # what is below `low` is before it, what is at `high` is not
     while low < high:
         middle = (low + high) // 2
         found = await store.call("XRANGE", keys.out, f"{middle}-0", "+", "COUNT", 1)
-        if found and _ENTRY.decode(found[0][1][1]).clock < since_ms:
+        if found and is_before(_ENTRY.decode(found[0][1][1])):
             low = _commit(found[0]) + 1
         else:
             high = middle
@@ -227,6 +238,31 @@ async def first_since(store: Store, keys: PartitionKeys, since_ms: int) -> Place
         return Place(low, _before(found[0]).number)
     last = _ENTRY.decode(newest[0][1][1])
     return Place(low, last.first_number + len(last.transitions) - 1)
+
+
+async def find_item(store: Store, keys: PartitionKeys, partition: int, commit: int, item_id: str) -> Item | None:
+    """An item of a commit; None where it is not (any more)."""
+    found = await store.call("XRANGE", keys.out, f"{commit}-0", f"{commit}-0")
+    if not found:
+        return None
+    entry = decode_entry(commit, found[0][1][1], partition)
+    return next((item for item in [*entry.transitions, *entry.triggers] if item.id == item_id), None)
+
+
+def items_after(page: Page, place: Place) -> Iterator[tuple[Item | None, Place]]:
+    """The page's items after a place, each with the place after it; in the end None with the place after the page."""
+    for entry in page.entries:
+        if entry.commit < place.commit:
+            continue
+        done = place.triggers if entry.commit == place.commit else 0
+        number = max(place.number, entry.first_number - 1)
+        for item in entry.transitions[number - entry.first_number + 1 :]:
+            number += 1
+            yield item, Place(entry.commit, number)
+        for at, item in enumerate(entry.triggers[done:], done + 1):
+            yield item, Place(entry.commit, number, at)
+        place = Place(entry.commit + 1, number)
+    yield None, Place(max(page.next_commit, place.commit), place.number)
 
 
 def _commit(entry: tuple[bytes, list[bytes]]) -> int:

@@ -48,7 +48,7 @@ class Holding:
         self.cursors = taken.cursors
         self.fenced = ""
         self.closing = False
-        self.stopped_jobs: set[str] = set()
+        self.stopped_jobs: frozenset[str] = frozenset()
         settings = tools.settings
         bounds = (settings.log_entries_max, settings.dead_letters_max, settings.done_keys_max, settings.done_keys_ms)
         self._bounds = Bounds(*bounds)
@@ -66,6 +66,7 @@ class Holding:
         self._waiters: list[asyncio.Future[None]] = []
         self._sent_waiters: list[asyncio.Future[None]] = []
         self.dirty = True  # a cursor may have moved
+        self.left: set[str] = set()  # targets that went, and may come back
 
     @property
     def valid(self) -> bool:
