@@ -37,6 +37,11 @@ class Suppressions:
         found = [_decoded(each) for each in raw if each is not None]
         return min(found, key=lambda each: (each.why != "unsubscribed", each.since_ms), default=None)
 
+    async def find_hash(self, hashed: str) -> Suppression | None:
+        """The entry of an address, by its hash under any one secret."""
+        raw = await self._store.call("HGET", SUPPRESSED, hashed)
+        return _decoded(raw) if raw is not None else None
+
     async def count(self) -> int:
         return int(await self._store.call("HLEN", SUPPRESSED))
 
