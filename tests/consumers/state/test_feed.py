@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
 
+from consumers.state import feed as feeds
 from consumers.state.commit import Commit, Meta, apply, show, take_over, trim_out
 from consumers.state.cursors import CursorInvalid
 from consumers.state.feed import Feed, PositionInvalid, PositionLost
 from consumers.state.keys import PartitionKeys
 from consumers.state.members import read_members
+from consumers.state.shown import POLL_S
 from consumers.state.store import Store
 
 KEYS = [PartitionKeys(0), PartitionKeys(1)]
@@ -123,6 +127,115 @@ async def test_a_waiting_reader_is_woken_when_something_is_shown(store: Store, w
     assert [item.data for item in (await waiting).items] == [b"b1"]
     page = await feed.wait(await feed.now(), wait_ms=20)
     assert page.items == []
+    await feed.close()
+
+
+# -- many who follow ---------------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A store that counts the round trips that read the feed."""
+
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reads = 0
+        calls = store.calls
+
+        async def counted(commands: Sequence[Any]) -> list[Any]:
+            self.reads += commands[0][0] == "HGET"
+            return await calls(commands)
+
+        monkeypatch.setattr(store, "calls", counted)
+
+
+async def follow(feed: Feed, position: str, count: int, limit: int = 1000) -> list[bytes]:
+    """The next so many transitions, as a program that follows gets them."""
+    found: list[bytes] = []
+    async with asyncio.timeout(60):
+        while len(found) < count:
+            page = await feed.wait(position, limit, wait_ms=5_000)
+            found += [item.data for item in page.items]
+            position = page.position
+    return found
+
+
+async def test_a_hundred_who_follow_cost_no_more_reads_than_one(
+    store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Feed(store, 2)
+    start = await feed.now()
+    following = [asyncio.create_task(follow(feed, start, 20)) for _ in range(100)]
+    await asyncio.sleep(0.3)  # all of them have found that there is nothing
+    counting = Counting(store, monkeypatch)
+    begun = asyncio.get_running_loop().time()
+    for number in range(10):
+        await writer.commit(0, b"a%d" % number)
+        await writer.commit(1, b"b%d" % number)
+    found = await asyncio.gather(*following)
+    for each in found:
+        assert [data for data in each if data.startswith(b"a")] == [b"a%d" % number for number in range(10)]
+        assert [data for data in each if data.startswith(b"b")] == [b"b%d" % number for number in range(10)]
+    polls = (asyncio.get_running_loop().time() - begun) / POLL_S
+    assert counting.reads <= 20 + polls + 2, "a read for each commit that is shown, and now and then one for all"
+    await feed.close()
+
+
+@pytest.mark.parametrize(("tail_bytes", "limit"), [(0, 3), (12, 1), (40, 7), (10_000, 1000)])
+async def test_whoever_follows_misses_and_doubles_nothing_however_far_back_and_however_small_the_tail(
+    store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch, tail_bytes: int, limit: int
+) -> None:
+    monkeypatch.setattr(feeds, "_TAIL_BYTES_MAX", tail_bytes)
+    monkeypatch.setattr(feeds, "_ENTRIES_A_READ", 4)
+    feed = Feed(store, 2)
+    random = Random(7)
+    written: list[list[bytes]] = [[], []]
+    readers: list[tuple[list[int], list[bytes]]] = []  # how much was written before, and what has come
+    tasks = []
+    for number in range(80):
+        if number % 6 == 0:
+            for begin, start in (([len(each) for each in written], feed.now), ([0, 0], feed.oldest)):
+                readers.append((begin, []))
+                tasks.append(asyncio.create_task(collect(feed, await start(), limit, readers[-1][1])))
+        partition = random.randrange(2)
+        said = [b"%d.%d" % (number, place) for place in range(random.choice((0, 1, 1, 2, 5)))]
+        await writer.commit(partition, *said)
+        written[partition] += said
+        if random.random() < 0.3:
+            await asyncio.sleep(random.choice((0, 0.001, 0.02)))
+    async with asyncio.timeout(60):
+        for begin, found in readers:
+            while len(found) < sum(map(len, written)) - sum(begin):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    for begin, found in readers:
+        for each, place in zip(written, begin, strict=True):
+            assert [data for data in found if data in each] == each[place:]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await feed.close()
+
+
+async def collect(feed: Feed, position: str, limit: int, found: list[bytes]) -> None:
+    while True:
+        page = await feed.wait(position, limit, wait_ms=5_000)
+        found += [item.data for item in page.items]
+        position = page.position
+
+
+async def test_a_store_that_was_rolled_back_is_believed_more_than_what_was_kept(store: Store, writer: Writer) -> None:
+    feed = Feed(store, 2)
+    start = await feed.now()
+    assert (await feed.wait(start, wait_ms=0)).items == []  # the tail begins here
+    await writer.commit(0, b"a1")
+    saved = {key: await store.call("DUMP", key) for key in (KEYS[0].out, KEYS[0].meta)}
+    await writer.commit(0, b"lost")
+    assert await follow(feed, start, 2) == [b"a1", b"lost"]
+    for key, value in saved.items():
+        await store.call("RESTORE", key, 0, value, "REPLACE")
+    writer.commits[0], writer.numbered[0] = 1, 1
+    await asyncio.sleep(POLL_S * 1.2)  # nobody says that it was rolled back: it is seen at the next look
+    assert [item.data for item in (await feed.wait(start, wait_ms=0)).items] == [b"a1"]
+    await writer.commit(0, b"anew")
+    assert await follow(feed, start, 2) == [b"a1", b"anew"]
     await feed.close()
 
 
