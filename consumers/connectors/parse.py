@@ -56,7 +56,10 @@ def _document(draft: Draft, raw: Any, source: str) -> Document | None:
     limits = _limits(draft, document.get("limits", {}))
     base = _address(draft, document["base"], "base") if "base" in document else ""
     calls = CallsReader(
-        draft, limits, answer_rules(draft, document["answer"], "answer") if "answer" in document else None, "base" in document
+        draft,
+        limits,
+        answer_rules(draft, document["answer"], "answer") if "answer" in document else None,
+        "base" in document,
     )
     auth = _auth(draft, document["auth"]) if "auth" in document else None
     headers = templates_by_name(draft, document.get("headers", {}), "headers", header=True)
