@@ -10,9 +10,11 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from consumers.delivery import metrics as delivery
 from consumers.evaluator import metrics as evaluator
 from consumers.intake import metrics as intake
 from consumers.relay import metrics as relay
+from service.delivery_metrics import DeliveryMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 OTHER = "other"
@@ -254,6 +256,7 @@ class Metrics:
         self.dead_letters = DeadLetterMetrics(self._registry)
         self.evaluator: evaluator.Metrics = EvaluatorMetrics(self._registry, types_max, segments_max, self.dead_letters)
         self.intake: intake.IntakeMetrics = IntakeMetrics(self._registry, self.dead_letters)
+        self.deliveries: delivery.Metrics = DeliveryMetrics(self._registry)
 
     def text(self) -> bytes:
         """The exposition in Prometheus's text format."""

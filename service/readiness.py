@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from consumers.delivery.worker import Worker
 from consumers.evaluator import Evaluator
 from consumers.state.reads import PartitionStatus, Reads
 from rules.errors import Unavailable
@@ -44,7 +45,14 @@ def silent(partitions: Sequence[PartitionStatus], now_ms: int) -> list[int]:
     return [each.partition for each in partitions if each.owner and now_ms - each.seen > SILENT_MS]
 
 
-async def readiness_of(reads: Reads, evaluator: Evaluator | None, *, evaluator_failed: bool) -> Readiness:
+async def readiness_of(
+    reads: Reads,
+    evaluator: Evaluator | None,
+    worker: Worker | None = None,
+    *,
+    evaluator_failed: bool,
+    deliveries_failed: bool = False,
+) -> Readiness:
     """Of a process with a store.
 
     One that only answers HTTP works as long as the store does: it goes on answering reads while no evaluator runs and
@@ -59,6 +67,10 @@ async def readiness_of(reads: Reads, evaluator: Evaluator | None, *, evaluator_f
         reasons.append("the evaluator of this process has ended")
     elif evaluator is not None and not evaluator.ready:
         reasons.append(f"the evaluator: {evaluator.reason}")
+    if deliveries_failed:
+        reasons.append("the deliveries of this process have ended")
+    elif worker is not None:
+        reasons += worker.troubles
     return Readiness(reasons, warnings_about(partitions, _now_ms()), partitions)
 
 

@@ -7,7 +7,7 @@ A setting `http_port` is read from the environment as `SEGMENTD_HTTP_PORT`. Two 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -115,6 +115,12 @@ class Settings(BaseSettings):
     events_per_request_max: int = Field(default=50_000, ge=1)
     """Events in one request; what is decoded is held in memory until the log has it."""
 
+    import_bytes_max: int = Field(default=256 * MIB, ge=KIB)
+    """Bytes of a CSV file of members, as sent and unpacked; some ten million rows. It is never held in memory."""
+
+    imports_max: int = Field(default=4, ge=1)
+    """Imports of members that one process reads at a time; one more gets 503."""
+
     wait_seconds_max: float = Field(default=30.0, ge=0)
     """Seconds that `Prefer: wait=n` may hold an answer; a longer wish is cut to this."""
 
@@ -166,6 +172,13 @@ class Settings(BaseSettings):
     outbound_timeout_seconds: float = Field(default=15.0, gt=0, le=300)
     """Seconds for the whole of a call, from the look-up of the name to the last byte of the answer."""
 
+    connectors_dir: Path | None = None
+    """Connectors of one's own, a document each (docs/connectors.md); one named as a packaged one is replaces it."""
+
+    secrets_dir: Path | None = None
+    """Where connectors find secrets, a file each with its name, as Docker and Kubernetes mount them. The environment's
+    `SEGMENTD_SECRET_<NAME>` goes before. None: only there."""
+
     # -- webhooks ----------------------------------------------------------------------------------------------------
     subscriptions_max: int = Field(default=1000, ge=1)
     """Webhook subscriptions that may exist at once; every delivery process holds all of them in memory."""
@@ -188,6 +201,63 @@ class Settings(BaseSettings):
 
     profiles_cached_max: int = Field(default=100_000, ge=1)
     """Decoded profiles that a process keeps in memory, over all its partitions: ~200 MB at 2 KB each."""
+
+    # -- mail (`mail.send`: docs/mail.md) ------------------------------------------------------------------------------
+    mail_host: str = ""
+    """The mail server. Empty: mail is not set up, and actions that send it fail until it is."""
+
+    mail_port: int = Field(default=0, ge=0, le=65535)
+    """Its TCP port; 0 takes the usual one: 587 with `starttls`, 465 with `tls`, 25 with `none`."""
+
+    mail_tls: Literal["starttls", "tls", "none"] = "starttls"
+    """How it is spoken with. With `starttls` a server that does not offer it is not spoken with in the clear."""
+
+    mail_ca_file: Path | None = None
+    """The authority that signed its certificate (PEM). None: those that the machine trusts."""
+
+    mail_user: str = ""
+    """Who signs in there. Empty: nobody does."""
+
+    mail_password: SecretStr | None = None
+    """With `mail_user`, over TLS only. Never shown."""
+
+    mail_from: str = ""
+    """`Shop <hello@shop.example>`: who mails are from, unless a template says another."""
+
+    mail_reply_to: str = ""
+    """Where answers go. Empty: to the sender."""
+
+    mail_return_path: str = ""
+    """Where the mail server sends what could not be delivered. Empty: to the sender."""
+
+    mail_list_domain: str = ""
+    """The domain in `List-Id` (`<segment>.<domain>`). Empty: the sender's."""
+
+    mail_public_url: str = ""
+    """Where recipients reach this service, such as `https://segments.shop.example`: links to unsubscribe begin so."""
+
+    mail_secret: SecretStr | None = None
+    """Signs links to unsubscribe and hashes the addresses of those who get none: at least 32 characters. Several with
+    commas between, the newest first: the first is used, all are recognised. One that is dropped is forgotten with all
+    that was unsubscribed under it. Never shown."""
+
+    mail_templates_dir: Path | None = None
+    """Where templates are: `welcome.html.liquid`, `welcome.txt.liquid`, `welcome.yaml`. None: there are none."""
+
+    mail_timeout_seconds: float = Field(default=30.0, gt=0, le=600)
+    """Seconds that one answer of the mail server may take."""
+
+    mail_connections: int = Field(default=4, ge=1, le=100)
+    """Connections of one process to it: each sends one mail at a time. Many servers take ten of a client at most."""
+
+    mail_messages_per_connection: int = Field(default=100, ge=1)
+    """Mails over one connection, which is then made anew: most servers end it at some hundreds."""
+
+    mail_per_second: float | None = Field(default=None, gt=0)
+    """Mails that one process begins a second. None: as many as the server takes."""
+
+    mail_hello: str = ""
+    """The name by which this machine greets the mail server. Empty: its own."""
 
     # -- telling ------------------------------------------------------------------------------------------------------
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from consumers.connectors.port import Connectors
 from consumers.delivery.jobs import Jobs
 from consumers.delivery.reads import Reads as DeliveryReads
+from consumers.delivery.worker import Worker
 from consumers.embedded import Embedded
 from consumers.evaluator import Evaluator
 from consumers.evaluator import Settings as EvaluatorSettings
@@ -28,8 +30,9 @@ from consumers.state.registry import Registry
 from consumers.state.store import Store
 from consumers.webhooks.registry import Subscriptions
 from consumers.webhooks.sealing import Seal, keys_of
-from rules.errors import SegmentdError, Unavailable
+from rules.errors import SegmentdError, SegmentInvalid, Unavailable
 from service import kafka, logs
+from service.connectors import make_connectors
 from service.metrics import Metrics
 from service.readiness import Readiness, readiness_of
 from service.settings import Settings
@@ -47,7 +50,7 @@ class NotConfigurable(SegmentdError):
 
 @dataclass
 class Services:
-    """The parts of one process. `evaluator` is None in a process that only answers HTTP.
+    """The parts of one process. `evaluator` and `worker` (of deliveries) are None in one that only answers HTTP.
 
     `closing` is set when the process begins to end: streams of transitions then end themselves.
     """
@@ -64,11 +67,15 @@ class Services:
     subscriptions: Subscriptions
     jobs: Jobs
     deliveries: DeliveryReads
+    connectors: Connectors
     evaluator: Evaluator | None = None
+    worker: Worker | None = None
     embedded: Embedded | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0  # of transitions, open now
+    imports: int = 0  # of members, running now
     _running: asyncio.Task[None] | None = None
+    _delivering: asyncio.Task[None] | None = None
     _publishing: asyncio.Task[None] | None = None
 
     def start_evaluator(self) -> asyncio.Task[None] | None:
@@ -76,6 +83,13 @@ class Services:
         if self.evaluator is not None and self._running is None:
             self._running = asyncio.create_task(self._evaluate(self.evaluator), name="evaluator")
         return self._running
+
+    def start_deliveries(self, worker: Worker) -> asyncio.Task[None]:
+        """Runs a worker (`service.deliveries`) beside whatever else the loop does."""
+        assert self.worker is None, "a process has one worker"
+        self.worker = worker
+        self._delivering = asyncio.create_task(self._deliver(worker), name="deliveries")
+        return self._delivering
 
     def publish_pending(self) -> None:
         """Puts into the log, as soon as it is there, the definitions that a crash kept from it."""
@@ -96,6 +110,18 @@ class Services:
             _log.error("the evaluator ended", exc_info=error)
             raise
 
+    async def _deliver(self, worker: Worker) -> None:
+        try:
+            await worker.run()
+        except Exception as error:
+            _log.error("the deliveries ended", exc_info=error)
+            raise
+
+    @property
+    def deliveries_failed(self) -> bool:
+        """Whether the deliveries of this process ended by themselves."""
+        return self._delivering is not None and self._delivering.done() and not self.closing.is_set()
+
     @property
     def evaluator_failed(self) -> bool:
         """Whether the evaluator of this process ended by itself."""
@@ -105,11 +131,21 @@ class Services:
         """Whether this process can do its work."""
         if self.closing.is_set():
             return Readiness(["the service is stopping"])
-        return await readiness_of(self.reads, self.evaluator, evaluator_failed=self.evaluator_failed)
+        return await readiness_of(
+            self.reads,
+            self.evaluator,
+            self.worker,
+            evaluator_failed=self.evaluator_failed,
+            deliveries_failed=self.deliveries_failed,
+        )
 
     async def close(self) -> None:
-        """Ends everything in the order in which nothing is lost: streams, evaluator, connections, server."""
+        """Ends everything in the order in which nothing is lost: streams, deliveries, evaluator, connections, store."""
         self.closing.set()
+        if self.worker is not None and self._delivering is not None:
+            await self.worker.stop()
+            with contextlib.suppress(Exception):  # told when it happened
+                await self._delivering
         if self.evaluator is not None and self._running is not None:
             await self.evaluator.stop()
             with contextlib.suppress(Exception):  # told when it happened
@@ -118,6 +154,7 @@ class Services:
             self._publishing.cancel()
             await asyncio.wait([self._publishing])
         await self.feed.close()
+        await self.connectors.close()
         await self.outbound.close()
         await self.letters.close()
         await self.log.close()
@@ -222,17 +259,23 @@ def _bounds(settings: Settings, gather_ms: int, event_age_ms_max: int | None = N
 
 def _outbound(settings: Settings) -> Outbound:
     try:
-        return Outbound(
-            settings.outbound_allow, settings.outbound_timeout_seconds, ca_file=settings.outbound_ca_file
-        )
+        return Outbound(settings.outbound_allow, settings.outbound_timeout_seconds, ca_file=settings.outbound_ca_file)
     except OSError as error:  # ssl.SSLError is one
         raise NotConfigurable(f"outbound_ca_file: {error}") from error
+
+
+def _connectors(settings: Settings, store: Store, log: Log, outbound: Outbound) -> Connectors:
+    try:
+        return make_connectors(settings, store, log, outbound)
+    except (SegmentInvalid, ValueError) as error:
+        raise NotConfigurable(str(error)) from error
 
 
 def _services(settings: Settings, store: Store, opened: _Opened, embedded: Embedded | None, evaluate: bool) -> Services:
     log = opened.log
     feed = Feed(store, log.partitions)
     metrics = Metrics(settings.metrics_event_types_max, settings.segments_max)
+    outbound = _outbound(settings)
     services = Services(
         settings=settings,
         store=store,
@@ -242,10 +285,11 @@ def _services(settings: Settings, store: Store, opened: _Opened, embedded: Embed
         registry=Registry(store, log),
         metrics=metrics,
         letters=opened.letters,
-        outbound=_outbound(settings),
+        outbound=outbound,
         subscriptions=Subscriptions(store, Seal(keys_of(settings.webhook_key))),
         jobs=Jobs(store, log.partitions),
         deliveries=DeliveryReads(store, log.partitions),
+        connectors=_connectors(settings, store, log, outbound),
         evaluator=opened.evaluator(metrics) if evaluate else None,
         embedded=embedded,
     )

@@ -1,4 +1,4 @@
-"""`segmentd api` and `segmentd evaluator`: one role a process, on a store that they share."""
+"""`segmentd api`, `evaluator` and `actions`: one role a process, on a store that they share."""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ async def _evaluate(settings: Settings, signals: Signals) -> bool:
         say(f"segmentd evaluator runs; /readyz, /metrics, /v1/status at {url}")
 
     return await serve(settings, signals, evaluate=True, beside=[greet], create=create_ops_app)
+
+
+def run_actions(*, host: str | None, port: int | None) -> None:
+    settings = ops_settings(host=host, port=port)
+    _refuse_embedded(settings, "actions")
+    logs.configure(settings.log_level, settings.log_format)
+    run(lambda signals: _deliver(settings, signals))
+
+
+async def _deliver(settings: Settings, signals: Signals) -> bool:
+    """Webhooks and actions until SIGINT or SIGTERM; False if they ended by themselves."""
+
+    async def greet(_services: Services, url: str) -> None:
+        say(f"segmentd actions runs; /readyz, /metrics, /v1/status at {url}")
+
+    return await serve(settings, signals, evaluate=False, deliver=True, beside=[greet], create=create_ops_app)
 
 
 def _refuse_embedded(settings: Settings, role: str) -> None:

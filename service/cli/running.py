@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from consumers import failpoints
 from rules.errors import SegmentdError
 from service.app import create_app
+from service.deliveries import make_worker
 from service.guard import Process
 from service.ops_app import create_ops_app
 from service.server import Server
@@ -127,14 +128,16 @@ async def serve(
     signals: Signals,
     *,
     evaluate: bool,
+    deliver: bool = False,
     prepare: Callable[[Services], Awaitable[None]] | None = None,
     beside: Sequence[Beside] = (),
     create: Callable[[Services], FastAPI] = create_app,
 ) -> bool:
     """The parts, opened, and the HTTP server over them until a signal or until `services.closing` is set.
 
-    `create`: what is answered over HTTP (`create_ops_app`: only what operators need). False if the evaluator ended by
-    itself. What goes wrong beside the server ends it, and is raised.
+    `evaluate`, `deliver`: what it does besides. `create`: what is answered over HTTP (`create_ops_app`: only what
+    operators need). False if the evaluator or the deliveries ended by themselves. What goes wrong beside the server
+    ends it, and is raised.
     """
     with contextlib.closing(listening(settings.http_host, settings.http_port)) as bound:
         services = await open_services(settings, evaluate=evaluate)
@@ -145,8 +148,11 @@ async def serve(
             if signals.asked:
                 return True
             evaluating = services.start_evaluator()
+            mains = [evaluating] if evaluating is not None else []
+            if deliver:
+                mains.append(services.start_deliveries(make_worker(services)))
             calls = [functools.partial(each, services) for each in beside]
-            return await _serving(services, create(services), bound, calls, evaluating)
+            return await _serving(services, create(services), bound, calls, mains)
         finally:
             await services.close()
 
@@ -162,7 +168,7 @@ async def serve_ops(process: Process, signals: Signals, work: Callable[[str], Co
             return True
         working: asyncio.Task[None] = asyncio.create_task(work(address(bound)))
         try:
-            well = await _serving(process, create_ops_app(process), bound, (), working)
+            well = await _serving(process, create_ops_app(process), bound, (), [working])
             await asyncio.wait([working], timeout=process.settings.shutdown_seconds)
             return well
         finally:
@@ -174,11 +180,11 @@ async def _serving(
     app: FastAPI,
     bound: socket.socket,
     beside: Sequence[Callable[[str], Coroutine[Any, Any, Any]]],
-    main: asyncio.Task[None] | None,
+    mains: Sequence[asyncio.Task[None]],
 ) -> bool:
-    """The HTTP server until a signal, or until `main` has ended (unasked: False).
+    """The HTTP server until a signal, or until one of `mains` has ended (unasked: False).
 
-    What goes wrong beside the server ends it, and is raised; what `main` raises is its owner's to tell.
+    What goes wrong beside the server ends it, and is raised; what `mains` raise is their owner's to tell.
     """
     server = Server(process, app)
     serving = asyncio.create_task(server.serve(sockets=[bound]))
@@ -186,11 +192,11 @@ async def _serving(
         await asyncio.sleep(_STARTING_S)
     tasks = [asyncio.create_task(each(address(bound))) for each in beside]
     closing = asyncio.create_task(process.closing.wait())
-    endings = [serving, closing, *([] if main is None else [main])]
+    endings = [serving, closing, *mains]
     while not any(ending.done() for ending in endings) and not any(_failed(task) for task in tasks):
         pending = [task for task in (*endings, *tasks) if not task.done()]
         await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-    well = main is None or not main.done() or process.closing.is_set()
+    well = not any(main.done() for main in mains) or process.closing.is_set()
     server.stop()
     await serving
     await closing

@@ -79,7 +79,7 @@ async def _up(settings: Settings, signals: Signals, files: Sequence[SegmentFile]
             await process.work(url)
 
         beside.append(read_sources)
-    return await serve(settings, signals, evaluate=True, prepare=prepare, beside=beside)
+    return await serve(settings, signals, evaluate=True, deliver=True, prepare=prepare, beside=beside)
 
 
 def _greet(settings: Settings, url: str) -> None:
