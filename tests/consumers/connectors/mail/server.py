@@ -144,7 +144,7 @@ class _Handler:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self._server.answers.data:
             return self._server.answers.data
-        user = session.auth_data.login.decode() if isinstance(session.auth_data, LoginPassword) else ""
+        user = getattr(session.auth_data, "login", b"").decode()
         encrypted = bool(session.ssl) or self._server.implicit
         content = envelope.original_content or b""
         received = Received(envelope.mail_from or "", list(envelope.rcpt_tos), content, encrypted, user)
