@@ -124,9 +124,9 @@ class Mailchimp(Vendor):
             met.add(hashed)
             (updated if hashed in self.members else created).append({"id": hashed, **each})
             self.members[hashed] = {"merge_fields": {}, "tags": [], **self.members.get(hashed, {}), **each}
-        told = {"new_members": created, "updated_members": updated, "errors": errors}
+        taken = {"new_members": created, "updated_members": updated, "errors": errors}
         counts = {"total_created": len(created), "total_updated": len(updated), "error_count": len(errors)}
-        return Told(200, told | counts)
+        return Told(200, taken | counts)
 
     def _batched(self, each: Any, hashed: str, met: set[str], update: bool) -> dict[str, str] | None:
         address = each.get("email_address")
