@@ -66,23 +66,21 @@ class Enqueuing:
         self._looked_s = now_s
         if 0 in self._holdings:
             await self._jobs.end(self._open)
+        holdings = list(self._holdings.values())
+        # Before the jobs that are open: those known here and not open then have ended.
+        found = await self._tools.store.calls([("HKEYS", holding.keys.delivery_jobs) for holding in holdings])
         self._open = await self._jobs.open()
         known = frozenset(each.job.id for each in self._open)
         stopped = frozenset(each.job.id for each in self._open if each.stopped)
-        for holding in self._holdings.values():
+        for holding, fields in zip(holdings, found, strict=True):
             if holding.stopped_jobs != stopped:
                 holding.stopped_jobs = stopped
                 for branch in holding.branches.values():
                     branch.ring()
-            await self._tidy(holding, known)
+            for job in {field.decode().rpartition(" ")[0] for field in fields} - known:
+                holding.draft.remove_job(job)
+                holding.dirty = True
         self._progress = {key: value for key, value in self._progress.items() if not key[0].fenced and key[1] in known}
-
-    async def _tidy(self, holding: Holding, known: frozenset[str]) -> None:
-        """Jobs that have ended leave nothing behind."""
-        fields = await self._tools.store.call("HKEYS", holding.keys.delivery_jobs)
-        for job in {field.decode().rpartition(" ")[0] for field in fields} - known:
-            holding.draft.remove_job(job)
-            holding.dirty = True
 
     async def _step(self, holding: Holding, each: Open) -> bool:
         """A job's next chunk in a partition; whether there is more to come."""

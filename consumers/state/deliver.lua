@@ -1,6 +1,6 @@
 -- One write of a partition's deliveries: all of it or nothing, once.
 -- KEYS: 1 deliveries, 2 cursors, 3 counts, 4 jobs, then the keys of the targets, which `blocks` name by their place.
--- ARGV[1]: msgpack map (see deliveries.py, which writes it).
+-- ARGV[1]: msgpack map (see deliveries.py, which writes it); then the records, which it names by their place.
 -- Answers {'ok' | 'again' | 'fenced', why, then for each block {parked, retried, woken} or {} where it has no parked key}.
 local c = cmsgpack.unpack(ARGV[1])
 local deliveries, cursors, counts, jobs = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -37,11 +37,11 @@ local function park(b, lane, flag, due, record)
 end
 
 local ops = {}
-function ops.park(b, op) park(b, op[2], op[3], op[4], op[5]) end
+function ops.park(b, op) park(b, op[2], op[3], op[4], ARGV[op[5]]) end
 function ops.again(b, op) -- n, lane, flag, due, record: it stays the first of its lane
   local n = op[2]
   if redis.call('HEXISTS', KEYS[b.k.p], n) == 0 then return end
-  put(b, n, op[4], op[5], op[6])
+  put(b, n, op[4], op[5], ARGV[op[6]])
   redis.call('ZREM', KEYS[b.k.w], n)
   redis.call('ZREM', KEYS[b.k.r], n)
   schedule(b, n, op[4], op[5])
@@ -60,7 +60,7 @@ function ops.settle(b, op) -- n, lane
   end
 end
 function ops.dead(b, op) -- item, ms, record
-  redis.call('HSET', KEYS[b.k.d], op[2], op[4])
+  redis.call('HSET', KEYS[b.k.d], op[2], ARGV[op[4]])
   redis.call('ZADD', KEYS[b.k.a], text(op[3]), op[2])
   local over = redis.call('ZCARD', KEYS[b.k.a]) - c.dead_max
   if over > 0 then
@@ -72,7 +72,7 @@ end
 function ops.revive(b, op) -- item, lane, flag, due, record, job
   if redis.call('HDEL', KEYS[b.k.d], op[2]) == 0 then return end
   redis.call('ZREM', KEYS[b.k.a], op[2])
-  park(b, op[3], op[4], op[5], op[6])
+  park(b, op[3], op[4], op[5], ARGV[op[6]])
   redis.call('HINCRBY', jobs, op[7] .. ' queued', 1)
 end
 function ops.wake(b, op) -- at most so many: what is to be tried again is due now
@@ -87,7 +87,7 @@ end
 
 local function apply(b)
   for i = 1, #b.ops do ops[b.ops[i][1]](b, b.ops[i]) end
-  for i = 1, #b.log do redis.call('XADD', KEYS[b.k.g], 'MAXLEN', '~', c.log_max, '*', 'e', b.log[i]) end
+  for i = 1, #b.log do redis.call('XADD', KEYS[b.k.g], 'MAXLEN', '~', c.log_max, '*', 'e', ARGV[b.log[i]]) end
   if b.k.k then
     each('ZADD', KEYS[b.k.k], b.done)
     local old = redis.call('ZRANGE', KEYS[b.k.k], '-inf', '(' .. text(c.done_before), 'BYSCORE', 'LIMIT', 0, SOME)

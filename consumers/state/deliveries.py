@@ -169,8 +169,14 @@ class Draft:
     def remove_job(self, job: str) -> None:
         self._jobs_off += [f"{job} {what}" for what in ("at", *JOB_COUNTS)]
 
-    def pack(self, keys: PartitionKeys, now_ms: int, head: dict[str, Any]) -> tuple[list[str], bytes]:
-        """KEYS and ARGV[1] of `deliver.lua`."""
+    def pack(self, keys: PartitionKeys, now_ms: int, head: dict[str, Any]) -> tuple[list[str], list[Argument]]:
+        """KEYS and ARGV of `deliver.lua`."""
+        records: list[Argument] = [b""]
+
+        def place(record: bytes) -> int:  # the server's msgpack knows no bytes
+            records.append(record)
+            return len(records)
+
         names = [keys.deliveries, keys.delivery_cursors, keys.delivered, keys.delivery_jobs]
         blocks = []
         for target, block in self._blocks.items():
@@ -183,8 +189,8 @@ class Draft:
                 {
                     "t": target,
                     "k": places,
-                    "ops": block.ops,
-                    "log": list(block.log),
+                    "ops": [[place(x) if isinstance(x, bytes) else x for x in op] for op in block.ops],
+                    "log": [place(record) for record in block.log],
                     "done": done,
                     "remove": block.remove,
                 }
@@ -205,7 +211,8 @@ class Draft:
             "jobs_off": self._jobs_off,
             "blocks": blocks,
         }
-        return names, _ENCODER.encode(head | body)
+        records[0] = _ENCODER.encode(head | body)
+        return names, records
 
 
 def lane_of(lane: str) -> str:
@@ -261,8 +268,7 @@ async def write(
         "release": release,
         "slowest": "" if slowest is None else str(slowest),
     }
-    names, packed = draft.pack(keys, now_ms, head)
-    args: list[Argument] = [packed]
+    names, args = draft.pack(keys, now_ms, head)
     what, why, *blocks = await store.run(_DELIVER, names, args)
     if what == b"fenced":
         raise Fenced(why.decode())
