@@ -26,8 +26,8 @@ class DeliveryMetrics:
             "segmentd_delivery_call_seconds", "Time of one call", ("kind",), buckets=_SECONDS, registry=registry
         )
         self._lag = gauge("lag_transitions", "How far the slowest active target is behind the feed")
-        self._parked = gauge("parked", "Items that wait, failed, or are behind such")
-        self._down = gauge("targets_down", "Targets whose calls all fail")
+        self._parked = gauge("parked_items", "Items that wait, failed, or are behind such")
+        self._down = gauge("down_targets", "Targets whose calls all fail")
         self._owned = Gauge(
             "segmentd_delivery_partitions", "Partitions whose deliveries this process makes", registry=registry
         )

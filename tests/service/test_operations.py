@@ -230,6 +230,9 @@ def test_metrics_name_their_units() -> None:
         "_profiles",
         "_transitions",
         "_warnings",
+        "_items",
+        "_targets",
+        "_partitions",
         "_owner",
         "_created",
     )
