@@ -9,7 +9,7 @@ from typing import Any
 
 from rules import forecast as ahead
 from rules import show
-from rules.judge import approximate, judge, reading
+from rules.judge import judge, reading
 from rules.language.documents import EventNode
 from rules.meters import Meter
 from rules.plan import Plan, SegmentPlan
@@ -86,7 +86,7 @@ def _aggregate(leaf: Leaf, node: EventNode, profile: Profile, now: int) -> dict[
         told["of"] = node.measure.of
     assert leaf.slot is not None
     told["value"] = show.value(leaf, leaf.slot.value(profile, now), now)
-    if approximate(leaf, profile):
+    if leaf.slot.approximate(profile):
         told["approximate"] = True
     return told
 

@@ -5,23 +5,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from rules import show
 from rules.language.documents import SampleNode
 from rules.limits import WHY_LEAVES_MAX
 from rules.profile import Profile
-from rules.slots import NumberSlot, PairSlot, SinceSlot
+from rules.slots import Verdict
 from rules.times import NEVER
 from rules.tree import Branch, Leaf, Tree
 
 _LEAF_STEPS = 4
 """How many changes of its slot's level one leaf is followed through before its `until` is given early."""
-
-
-class Verdict(NamedTuple):
-    holds: bool
-    until: int
 
 
 def judge(tree: Tree, profile: Profile, now: int) -> Verdict:
@@ -33,16 +28,23 @@ def judge(tree: Tree, profile: Profile, now: int) -> Verdict:
 
 def combine(branch: Branch, verdicts: list[Verdict]) -> Verdict:
     """A branch's verdict from its children's: it stands until so many of those that decide it may have changed."""
-    if branch.kind == "not":
+    kind = branch.kind
+    if kind == "not":
         return Verdict(not verdicts[0].holds, verdicts[0].until)
-    holding = sorted([verdict.until for verdict in verdicts if verdict.holds])
-    failing = sorted([verdict.until for verdict in verdicts if not verdict.holds])
-    needed = len(verdicts) if branch.kind == "all" else branch.n if branch.kind == "at_least" else 1
+    if kind == "at_least":
+        return _at_least(branch.n, verdicts)
+    whole = kind == "all"
+    deciding = [until for holds, until in verdicts if holds != whole]  # any one of them is enough
+    until = max(deciding) if deciding else min([until for _, until in verdicts])
+    return Verdict(bool(deciding) == (kind == "any"), until)
+
+
+def _at_least(needed: int, verdicts: list[Verdict]) -> Verdict:
+    holding = sorted([until for holds, until in verdicts if holds])
     if len(holding) >= needed:
-        verdict = Verdict(True, holding[len(holding) - needed])
-    else:
-        verdict = Verdict(False, failing[needed - len(holding) - 1])
-    return Verdict(not verdict.holds, verdict.until) if branch.kind == "none" else verdict
+        return Verdict(True, holding[len(holding) - needed])
+    failing = sorted([until for holds, until in verdicts if not holds])
+    return Verdict(False, failing[needed - len(holding) - 1])
 
 
 def _leaf(leaf: Leaf, profile: Profile, now: int) -> Verdict:
@@ -52,7 +54,7 @@ def _leaf(leaf: Leaf, profile: Profile, now: int) -> Verdict:
     if leaf.least is not None:
         exact = leaf.slot.reaches(profile, now, leaf.least)
         if exact is not None:
-            return Verdict(*exact)
+            return exact
     level, wake = leaf.slot.evaluate(profile, now)
     holds = leaf.truth(level)
     for _ in range(_LEAF_STEPS):
@@ -68,12 +70,16 @@ def _leaf(leaf: Leaf, profile: Profile, now: int) -> Verdict:
 def deciding(tree: Tree, profile: Profile, now: int) -> tuple[Verdict, list[tuple[Leaf, bool]]]:
     """The verdict, and the leaves that make it what it is, each with whether it holds: of an `all` that fails those
     that fail, and so on. Every leaf is judged once."""
-    if isinstance(tree, Leaf):
+    if type(tree) is Leaf:
         verdict = _leaf(tree, profile, now)
         return verdict, [(tree, verdict.holds)]
+    assert type(tree) is Branch
+    if tree.kind == "not":
+        inner, found = deciding(tree.of[0], profile, now)
+        return Verdict(not inner.holds, inner.until), found
     parts = [deciding(child, profile, now) for child in tree.of]
     verdict = combine(tree, [part for part, _ in parts])
-    wanted = verdict.holds != (tree.kind in ("not", "none"))
+    wanted = verdict.holds != (tree.kind == "none")
     return verdict, [each for part, found in parts if part.holds == wanted for each in found]
 
 
@@ -91,10 +97,10 @@ def why(trees: list[Tree], profile: Profile, now: int) -> tuple[list[Verdict], t
 def reading(leaf: Leaf, holds: bool, profile: Profile, now: int) -> dict[str, Any]:
     """What a leaf asks, what it finds and whether that is enough (`holds`)."""
     record: dict[str, Any] = {"at": leaf.node.at, "holds": holds}
-    if leaf.slot is not None:
-        raw = leaf.slot.value(profile, now)
-        record["value"] = show.value(leaf, raw, now)
-        if approximate(leaf, profile):
+    slot = leaf.slot
+    if slot is not None:
+        record["value"] = show.value(leaf, slot.value(profile, now), now)
+        if slot.approximate(profile):
             record["approximate"] = True
     elif isinstance(leaf.node, SampleNode):
         record["value"] = holds
@@ -102,13 +108,4 @@ def reading(leaf: Leaf, holds: bool, profile: Profile, now: int) -> dict[str, An
     return record
 
 
-def approximate(leaf: Leaf, profile: Profile) -> bool:
-    """Whether entries beyond a cap take part in what the leaf reads."""
-    slot = leaf.slot
-    if isinstance(slot, PairSlot):
-        meters = [slot.left, slot.right]
-    elif isinstance(slot, NumberSlot | SinceSlot):
-        meters = [slot.meter]
-    else:
-        return False
-    return any(meter.approximate(profile.features.get(meter.key)) for meter in meters)
+__all__ = ["Verdict", "combine", "deciding", "judge", "reading", "why"]

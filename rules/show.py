@@ -21,6 +21,7 @@ from rules.numbers import MICRO, number
 from rules.slots import NumberSlot, PairSlot
 from rules.tree import Leaf
 
+PLAIN, AGE, AMOUNT, FRACTION = "plain", "age", "amount", "fraction"
 _UNITS = ((DAY_MS, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms"))
 
 
@@ -62,13 +63,25 @@ def value(leaf: Leaf, raw: Any, now: int) -> Any:
     """A slot's value in JSON: amounts as numbers, ages as text, `first`/`last` and attributes as they are."""
     if raw is None or leaf.slot is None:
         return None
+    written = leaf.written
+    if written is None:
+        leaf.written = written = _written(leaf)
+    return raw if written == PLAIN else span(now - raw) if written == AGE else _number(raw, written)
+
+
+def _written(leaf: Leaf) -> str:
+    """How its values are written: found out once a leaf."""
     if isinstance(leaf.node, EventNode) and leaf.node.measure.kind.startswith("since"):
-        return span(now - raw)
+        return AGE
     if isinstance(leaf.slot, PairSlot):
+        return FRACTION
+    return AMOUNT if isinstance(leaf.slot, NumberSlot) and leaf.slot.meter.scale == MICRO else PLAIN
+
+
+def _number(raw: Any, written: str) -> int | float:
+    if written == FRACTION:
         return _fraction(raw)
-    if isinstance(leaf.slot, NumberSlot) and leaf.slot.meter.scale == MICRO:
-        return _fraction(raw / MICRO) if isinstance(raw, Fraction) else number(raw)
-    return raw
+    return _fraction(raw / MICRO) if isinstance(raw, Fraction) else number(raw)
 
 
 def _fraction(exact: Fraction) -> int | float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from rules.aggregates.series import COUNT, LAST, SUM, Series
 from rules.compare import scalar
@@ -21,6 +21,13 @@ from rules.meters import Meter
 from rules.profile import CHANGED, SEQUENCE, VALUE, Profile
 from rules.times import NEVER, add
 from rules.windows import Rolling
+
+
+class Verdict(NamedTuple):
+    """Whether something holds, and until when that stands if no event comes (early at worst)."""
+
+    holds: bool
+    until: int
 
 
 class Slot:
@@ -42,7 +49,7 @@ class Slot:
     def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
         raise NotImplementedError
 
-    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+    def reaches(self, profile: Profile, now: int, least: int) -> Verdict | None:
         """Whether the level is at least so much, and until exactly when that stands if no event comes. None: whoever
         asks has to find out by evaluating."""
         return None
@@ -50,6 +57,10 @@ class Slot:
     def value(self, profile: Profile, now: int) -> Any:
         """What it reads at `now`, for people."""
         raise NotImplementedError
+
+    def approximate(self, profile: Profile) -> bool:
+        """Whether entries beyond a cap take part in what it reads."""
+        return False
 
     def concerned(self, old: int, new: int) -> Iterable[Concern]:
         """Whom a change from one level to another concerns."""
@@ -101,6 +112,9 @@ class NumberSlot(Slot):
     def value(self, profile: Profile, now: int) -> Any:
         return self.meter.value(profile.features.get(self.key), now)
 
+    def approximate(self, profile: Profile) -> bool:
+        return self.meter.approximate(profile.features.get(self.key))
+
     def feature_keys(self) -> tuple[int, ...]:
         return (self.key,)
 
@@ -137,6 +151,12 @@ class RollingSlot(NumberSlot):
 class RollingCount(RollingSlot):
     """`count` in the last so many ms. Events only raise it: only the next threshold is tested."""
 
+    def value(self, profile: Profile, now: int) -> Any:
+        series = profile.features.get(self.key)
+        if series is None or series.aged:
+            return super().value(profile, now)
+        return len(series.ts) - bisect_right(series.ts, now - self.within)
+
     def touched(self, profile: Profile, series: Series, now: int, moved: Moved) -> None:
         level = profile.levels.get(self.index, self.default)
         bounds = self.bounds
@@ -156,20 +176,29 @@ class RollingCount(RollingSlot):
             return level, ts[-held] + within
         return level, NEVER
 
-    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+    def reaches(self, profile: Profile, now: int, least: int) -> Verdict | None:
         series = profile.features.get(self.key)
-        if series is None or series.aged or not 0 < least <= len(self.bounds):
+        if series is None:
+            return Verdict(self.default >= least, NEVER)
+        if series.aged or not 0 < least <= len(self.bounds):
             return None
         asked, ts = self.bounds[least - 1], series.ts
         if asked <= 0:
-            return True, NEVER
+            return Verdict(True, NEVER)
         if asked > len(ts) or ts[-asked] <= now - self.within:
-            return False, NEVER
-        return True, ts[-asked] + self.within
+            return Verdict(False, NEVER)
+        return Verdict(True, ts[-asked] + self.within)
 
 
 class RollingSum(RollingSlot):
     """`sum` in the last so many ms; bisection finds where it falls below as long as no amount is negative."""
+
+    def value(self, profile: Profile, now: int) -> Any:
+        series = profile.features.get(self.key)
+        if series is None or series.aged or not series.ts:
+            return super().value(profile, now)
+        sums = series.sums
+        return sums[-1] - sums[bisect_right(series.ts, now - self.within)]
 
     def touched(self, profile: Profile, series: Series, now: int, moved: Moved) -> None:
         if not series.falls and not series.aged:
@@ -189,17 +218,19 @@ class RollingSum(RollingSlot):
             return level, ts[bisect_right(sums, sums[-1] - held) - 1] + within
         return level, NEVER
 
-    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+    def reaches(self, profile: Profile, now: int, least: int) -> Verdict | None:
         series = profile.features.get(self.key)
-        if series is None or series.falls or series.aged or not series.ts or not 0 < least <= len(self.bounds):
+        if series is None:
+            return Verdict(self.default >= least, NEVER)
+        if series.falls or series.aged or not series.ts or not 0 < least <= len(self.bounds):
             return None
         asked, ts, sums = self.bounds[least - 1], series.ts, series.sums
         if asked <= 0:
-            return True, NEVER
+            return Verdict(True, NEVER)
         spare = sums[-1] - asked  # what may have left the window
         if sums[bisect_right(ts, now - self.within)] > spare:
-            return False, NEVER
-        return True, ts[bisect_right(sums, spare) - 1] + self.within
+            return Verdict(False, NEVER)
+        return Verdict(True, ts[bisect_right(sums, spare) - 1] + self.within)
 
 
 class TotalCount(NumberSlot):
@@ -210,11 +241,13 @@ class TotalCount(NumberSlot):
         if level < len(self.bounds) and series.total[COUNT] >= self.bounds[level]:
             self.refresh(profile, now, moved)
 
-    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+    def reaches(self, profile: Profile, now: int, least: int) -> Verdict | None:
         series = profile.features.get(self.key)
-        if series is None or not series.total or not 0 < least <= len(self.bounds):
+        if series is None:
+            return Verdict(self.default >= least, NEVER)
+        if not series.total or not 0 < least <= len(self.bounds):
             return None
-        return series.total[COUNT] >= self.bounds[least - 1], NEVER
+        return Verdict(series.total[COUNT] >= self.bounds[least - 1], NEVER)
 
 
 class TotalSum(NumberSlot):
@@ -248,12 +281,14 @@ class AgeSlot(NumberSlot):
             changes = min(changes, instant + self.bounds[level])
         return level, changes
 
-    def reaches(self, profile: Profile, now: int, least: int) -> tuple[bool, int] | None:
+    def reaches(self, profile: Profile, now: int, least: int) -> Verdict | None:
         series = profile.features.get(self.key)
-        if series is None or not self.meter.from_total or not series.total or not 0 < least <= len(self.bounds):
+        if series is None:
+            return Verdict(self.default >= least, NEVER)
+        if not self.meter.from_total or not series.total or not 0 < least <= len(self.bounds):
             return None
         passes: int = self.meter.value(series, now) + self.bounds[least - 1]
-        return (True, NEVER) if passes <= now else (False, passes)
+        return Verdict(True, NEVER) if passes <= now else Verdict(False, passes)
 
 
 class MaskSlot(Slot):
@@ -288,6 +323,9 @@ class SinceSlot(MaskSlot):
 
     def value(self, profile: Profile, now: int) -> Any:
         return self.meter.value(profile.features.get(self.key), now)
+
+    def approximate(self, profile: Profile) -> bool:
+        return self.meter.approximate(profile.features.get(self.key))
 
     def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
         series = profile.features.get(self.key)
@@ -365,6 +403,10 @@ class PairSlot(NumberSlot):
 
     def value(self, profile: Profile, now: int) -> Any:
         return self._value(*self._series(profile), now)
+
+    def approximate(self, profile: Profile) -> bool:
+        left, right = self._series(profile)
+        return self.left.approximate(left) or self.right.approximate(right)
 
     def evaluate(self, profile: Profile, now: int) -> tuple[int, int]:
         left, right = self._series(profile)

@@ -84,16 +84,19 @@ def format_instant(ms: int) -> str:
     >>> format_instant(0), format_instant(250)
     ('1970-01-01T00:00:00Z', '1970-01-01T00:00:00.250Z')
     """
-    minute, rest = divmod(ms, 60_000)
-    seconds, fraction = divmod(rest, 1000)
-    tail = f"{seconds:02d}.{fraction:03d}Z" if fraction else f"{seconds:02d}Z"
-    return _minute_text(minute) + tail
+    rest = ms % DAY_MS
+    return _day_text(ms // DAY_MS) + _MINUTES[rest // 60_000] + _SECONDS[rest // 1000 % 60] + _FRACTIONS[rest % 1000]
 
 
-@lru_cache(maxsize=65536)
-def _minute_text(minute: int) -> str:
-    """What the instants of one minute begin with: most texts that are written repeat it."""
-    return (_EPOCH + timedelta(minutes=minute)).isoformat()[:17]
+# Every transition has its instants written: the parts of a text are made once.
+_MINUTES = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(24 * 60))
+_SECONDS = tuple(f"{second:02d}" for second in range(60))
+_FRACTIONS = ("Z", *(f".{fraction:03d}Z" for fraction in range(1, 1000)))
+
+
+@lru_cache(maxsize=4096)
+def _day_text(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
 
 
 def add(ms: int, duration: Duration, tz: str, sign: int = 1) -> int:

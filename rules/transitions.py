@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
-import orjson
+from msgspec import UNSET, UnsetType
 
 from rules.events import Event
 from rules.times import NEVER, format_instant
@@ -52,33 +52,67 @@ def traced(changes: Iterable[Transition], event: Event) -> list[Transition]:
     ]
 
 
+class _Data(msgspec.Struct, gc=False):
+    """What a transition says. An UNSET field is left out; their order is that of the text."""
+
+    segment: str
+    segment_version: int
+    customer_id: str
+    sequence: int
+    cause: str
+    event_id: str | UnsetType
+    leaves_at: str | UnsetType | None
+    enters_at: str | UnsetType | None
+    hops: int | UnsetType
+    why: tuple[dict[str, Any], ...]
+
+
+class _Told(msgspec.Struct, gc=False):
+    """A CloudEvent around it."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    datacontenttype: str
+    data: _Data
+    traceparent: str | UnsetType
+
+
+_encode = msgspec.json.Encoder().encode
+
+
 def render(change: Transition) -> bytes:
     """The transition as a structured CloudEvent 1.0 in JSON; the same transition gives the same bytes."""
-    data: dict[str, Any] = {
-        "segment": change.segment,
-        "segment_version": change.version,
-        "customer_id": change.customer_id,
-        "sequence": change.sequence,
-        "cause": change.cause,
-    }
-    if change.event_id:
-        data["event_id"] = change.event_id
-    if change.forecast is not None:
-        forecast = None if change.forecast >= NEVER else format_instant(change.forecast)
-        data["leaves_at" if change.entered else "enters_at"] = forecast
-    if change.hops:
-        data["hops"] = change.hops
-    data["why"] = change.why
-    told: dict[str, Any] = {
-        "specversion": "1.0",
-        "id": change.id,
-        "source": "/segmentd",
-        "type": "segment.entered" if change.entered else "segment.exited",
-        "subject": change.customer_id,
-        "time": format_instant(change.time),
-        "datacontenttype": "application/json",
-        "data": data,
-    }
-    if change.traceparent:  # CloudEvents' Distributed Tracing extension
-        told["traceparent"] = change.traceparent
-    return orjson.dumps(told)
+    segment, customer_id, sequence, forecast = change.segment, change.customer_id, change.sequence, change.forecast
+    coming: str | UnsetType | None = UNSET
+    if forecast is not None:
+        coming = None if forecast >= NEVER else format_instant(forecast)
+    entered = sequence % 2 == 1
+    data = _Data(
+        segment,
+        change.version,
+        customer_id,
+        sequence,
+        change.cause,
+        change.event_id or UNSET,
+        coming if entered else UNSET,
+        UNSET if entered else coming,
+        change.hops or UNSET,
+        change.why,
+    )
+    return _encode(
+        _Told(
+            "1.0",
+            f"{segment}:{customer_id}:{sequence}",
+            "/segmentd",
+            "segment.entered" if entered else "segment.exited",
+            customer_id,
+            format_instant(change.time),
+            "application/json",
+            data,
+            change.traceparent or UNSET,  # CloudEvents' Distributed Tracing extension
+        )
+    )

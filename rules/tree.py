@@ -21,8 +21,8 @@ Holds = Callable[[Profile], bool]
 class Leaf:
     """Holds by `truths[level + 1]` of a number slot, by bit `bit` of a mask or switch, or by `sample`.
 
-    `least`: the level of a number from which on it holds, if it does so on every higher one. `asked`: what it asks in
-    the words of the document, once `rules.show` was asked for it.
+    `least`: the level of a number from which on it holds, if it does so on every higher one. `asked` and `written`:
+    what it asks in the words of the document, and how its values are told, once `rules.show` was asked for them.
     """
 
     node: LeafNode
@@ -32,6 +32,7 @@ class Leaf:
     bit: int = 0
     sample: Callable[[str], bool] | None = None
     asked: dict[str, Any] | None = None
+    written: str | None = None
 
     def truth(self, level: int) -> bool:
         return self.truths[level + 1] if self.truths else bool(level >> self.bit & 1)
