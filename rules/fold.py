@@ -67,6 +67,8 @@ def _set_profile(profile: Profile, event: Event, plan: Plan, now: int, moved: Mo
     properties = event.properties
     written: dict[str, Any] = dict(properties.get("set") or {})
     written.update(dict.fromkeys(properties.get("unset") or ()))
+    if written and not profile.attributes:
+        profile.attributes = {}
     for name, value in written.items():
         if _newer(profile.attributes.get(name), event):
             profile.attributes[name] = [value, event.ts, event.rank]
@@ -74,6 +76,8 @@ def _set_profile(profile: Profile, event: Event, plan: Plan, now: int, moved: Mo
                 slot.refresh(profile, now, moved)
     tags = dict.fromkeys(properties.get("tags_add") or (), True)
     tags.update(dict.fromkeys(properties.get("tags_remove") or (), False))
+    if tags and not profile.tags:
+        profile.tags = {}
     for tag, there in tags.items():
         if _newer(profile.tags.get(tag), event):
             profile.tags[tag] = [there, event.ts, event.rank]
@@ -94,6 +98,8 @@ def _set_override(profile: Profile, event: Event, plan: Plan, moved: Moved) -> N
         return
     until = parse_instant(properties["until"]) if properties.get("until") else None
     was_in_force = known is not None and known[IN_FORCE]
+    if not profile.overrides:
+        profile.overrides = {}
     profile.overrides[name] = [
         properties["action"],
         event.ts,

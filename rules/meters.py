@@ -76,7 +76,7 @@ class Meter:
 
 def chain_view(feature: Chain, series: Series, now: int, kind: str) -> Series:
     """The events of a sequence that count at `now`, as the series its measure would have without one."""
-    view = Series(sums=[0])
+    view = Series(sums=[0], rows=[])
     for ts, row in feature.counting(series, now):
         for value in _chain_values(row[VALUES], kind):
             view.ts.append(ts)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from rules.aggregates.series import NO_LIST
 from rules.concerns import Moved
 from rules.events import Event
 from rules.fold import Tally, fold
@@ -102,8 +103,7 @@ def _by_clock(segment: SegmentPlan) -> Cause:
 
 def _wait(profile: Profile, event: Event) -> None:
     """Keeps an event of the future until its own time."""
-    profile.waiting.append(event)
-    profile.waiting.sort(key=lambda each: (each.ts, each.rank))
+    profile.waiting = sorted([*profile.waiting, event], key=lambda each: (each.ts, each.rank))
     profile.wake = min(profile.wake, event.ts)
 
 
@@ -121,7 +121,9 @@ def _advance(profile: Profile, plan: Plan, before: int, out: list[Transition]) -
 def _due(profile: Profile, plan: Plan, now: int, moved: Moved, tally: Tally | None) -> None:
     """Brings to `now` whatever was to be looked at by then, and finds the next wake."""
     while profile.waiting and profile.waiting[0].ts <= now:
-        fold(profile, profile.waiting.pop(0), plan, now, moved, tally)
+        event, *rest = profile.waiting
+        profile.waiting = rest or NO_LIST
+        fold(profile, event, plan, now, moved, tally)
     for index in [index for index, wake in profile.wakes.items() if wake <= now]:
         plan.slots[index].refresh(profile, now, moved)
     if profile.delays:
@@ -166,6 +168,8 @@ def _judge(
         last = place
         becomes, due = wanted(segment, profile, now, free=segment.id in free)
         if due < NEVER:
+            if not profile.delays:
+                profile.delays = {}
             profile.delays[segment.id] = due
             profile.wake = min(profile.wake, due)
         elif profile.delays:
@@ -208,7 +212,7 @@ def _watching(profile: Profile, plan: Plan, name: str, now: int) -> set[int]:
 def _change(profile: Profile, plan: Plan, segment: SegmentPlan, now: int, cause: Cause, event_id: str) -> Transition:
     state = profile.members.get(segment.id)
     sequence = (state[SEQUENCE] if state else 0) + 1
-    profile.members[segment.id] = [sequence, now]
+    profile.changes(segment.id, sequence, now)
     verdicts, reasons = _why(profile, segment, now, sequence % 2 == 1)
     standing = verdicts[0] if verdicts and segment.exit is None else None  # then it is that of `enter`
     return Transition(
@@ -302,12 +306,13 @@ def _redefine(profile: Profile, plan: Plan, out: list[Transition]) -> None:
 
 def _remove(profile: Profile, plan: Plan, name: str, now: int, out: list[Transition]) -> Iterable[int]:
     """A deleted segment: a member leaves; the sequence is kept, should the segment come back."""
-    profile.delays.pop(name, None)
-    profile.overrides.pop(name, None)
+    for kept in (profile.delays, profile.overrides):
+        if name in kept:
+            del kept[name]
     if not profile.is_member(name):
         return ()
     sequence = profile.members[name][SEQUENCE] + 1
-    profile.members[name] = [sequence, now]
+    profile.changes(name, sequence, now)
     version = plan.definitions[name].version if name in plan.definitions else 0
     reason: dict[str, Any] = {"at": "", "holds": False, "value": "deleted"}
     out.append(Transition(name, version, profile.customer_id, sequence, now, "definition", "", (reason,), NEVER))

@@ -63,7 +63,7 @@ class _Data(msgspec.Struct, gc=False):
     event_id: str | UnsetType
     leaves_at: str | UnsetType | None
     enters_at: str | UnsetType | None
-    hops: int | UnsetType
+    hops: tuple[str, ...] | UnsetType
     why: tuple[dict[str, Any], ...]
 
 

@@ -81,7 +81,7 @@ class Restoring:
             draft.touch(customer, kept)
             draft.instead[len(draft.transitions)] = value
             draft.transitions.append(change)
-            kept.profile.members[segment] = [sequence, change.time]
+            kept.profile.changes(segment, sequence, change.time)
             draft.adopted.append(("absent", change))
         if draft.transitions:
             await self._owned.commit(draft, self._owned.begin_commit(draft))

@@ -59,6 +59,8 @@ class Chain(Feature):
         match = [sorted(set(read(properties))) for read in self.e_match]
         row = [event.rank, event.type, values, match, False]
         row[FOLLOWED] = self._followed(series.follows, event.ts, row)
+        if not series.rows:
+            series.rows = []
         insert_row(series.ts, series.rows, event.ts, row)
         return True
 
@@ -70,6 +72,8 @@ class Chain(Feature):
         if not all(match):
             return False
         f = [event.ts, event.type, match]
+        if not series.follows:
+            series.follows = []
         follows = series.follows
         at = len(follows)
         while at and follows[at - 1] > f:
@@ -128,9 +132,12 @@ class Chain(Feature):
         del series.rows[:n]
 
     def merge(self, series: Series, older: Series, now: int) -> None:
+        if older.rows and not series.rows:
+            series.rows = []
         for ts, row in zip(older.ts, older.rows, strict=True):
             insert_row(series.ts, series.rows, ts, row)
-        series.follows = sorted(series.follows + older.follows)
+        if older.follows:
+            series.follows = sorted([*series.follows, *older.follows])
         series.total = (
             [max(*series.total, *older.total)] if series.total and older.total else series.total or older.total
         )

@@ -79,6 +79,8 @@ class Feature:
         over = self.over(series)
         if over <= 0:
             return 1
+        if not series.aged:
+            series.aged = {}
         for i in range(over):
             day = instants[i] // DAY_MS
             series.aged[day] = widen(series.aged.get(day, []), instants[i], self.amount(series, i))
@@ -111,6 +113,8 @@ class Feature:
 
     def _merge_summaries(self, series: Series, older: Series, now: int) -> None:
         self.merge_total(series, older)
+        if older.aged and not series.aged:
+            series.aged = {}
         for day, summary in older.aged.items():
             series.aged[day] = merge_summary(series.aged.get(day, []), summary)
         if series.ts:
@@ -132,7 +136,7 @@ class Amounts(Feature):
             for amount in amounts:
                 widen_total(series, ts, amount)
         if not series.sums:
-            series.sums.append(0)
+            series.sums = [0]
         if not self.keep or now - ts >= self.keep:
             return 1
         instants, sums = series.ts, series.sums
@@ -193,6 +197,8 @@ class Rows(Feature):
                 self.widen(series, event.ts, row)
         if not self.keep or now - event.ts >= self.keep:
             return 1
+        if not series.rows:
+            series.rows = []
         for row in rows:
             insert_row(series.ts, series.rows, event.ts, row)
         if now - series.ts[0] >= self.keep or self.over(series) > 0:
@@ -204,6 +210,8 @@ class Rows(Feature):
         del series.rows[:n]
 
     def merge(self, series: Series, older: Series, now: int) -> None:
+        if older.rows and not series.rows:
+            series.rows = []
         for ts, row in zip(older.ts, older.rows, strict=True):
             insert_row(series.ts, series.rows, ts, row)
         self._merge_summaries(series, older, now)
@@ -235,10 +243,11 @@ class Distinct(Rows):
         return cut
 
     def forget(self, series: Series, n: int) -> None:
-        series.total = max(series.total, [series.ts[n - 1]])
+        series.total = [max([series.ts[n - 1], *series.total])]
 
     def merge_total(self, series: Series, older: Series) -> None:
-        series.total = max(series.total, older.total)
+        if older.total:
+            series.total = max(list(series.total), older.total)
 
 
 class Edge(Rows):

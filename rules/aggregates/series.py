@@ -7,6 +7,7 @@ a slot without a window asks for it.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -14,21 +15,31 @@ import msgspec
 # Places in a `total` and in an `aged` day (which has no `FIRST`: it stands at its newest instant, `LAST`).
 COUNT, SUM, LEAST, MOST, LAST, FIRST = range(6)
 
+_SHORT = {"ts": "t", "total": "n", "sums": "s", "rows": "r", "follows": "f", "aged": "a", "falls": "l"}  # as stored
 
-class Series(msgspec.Struct, array_like=True, gc=False):
+
+NO_LIST: Any = ()
+NO_DICT: Any = MappingProxyType({})
+"""What stands for an empty list or dict that nobody has written to: one for all, so that it takes neither memory nor
+time to be stored and read. To be read like one; who writes makes their own first."""
+
+
+class Series(msgspec.Struct, omit_defaults=True, rename=_SHORT.get, gc=False):
     """`ts`: instants (ms), ascending. By kind of feature, beside each instant:
 
     `sums`: the running total of the amounts, in millionths, up to and with it (amounts features).
     `rows`: [rank, value text] (edges), value text (distinct), or what a sequence keeps of e (chains).
     `follows`: [ts, type, values by match pair] of f, ascending (chains).
+
+    All but `ts` is NO_LIST or NO_DICT until there is something.
     """
 
     ts: list[int] = msgspec.field(default_factory=list)
-    sums: list[int] = msgspec.field(default_factory=list)
-    rows: list[Any] = msgspec.field(default_factory=list)
-    follows: list[Any] = msgspec.field(default_factory=list)
-    total: list[Any] = msgspec.field(default_factory=list)
-    aged: dict[int, list[int]] = msgspec.field(default_factory=dict)
+    total: list[Any] = NO_LIST
+    sums: list[int] = NO_LIST
+    rows: list[Any] = NO_LIST
+    follows: list[Any] = NO_LIST
+    aged: dict[int, list[int]] = NO_DICT
     falls: bool = False  # some amount was negative, so that a sum may rise by the clock
 
 

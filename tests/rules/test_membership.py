@@ -29,7 +29,7 @@ def standing(of: SegmentPlan, *, enter: bool, out: bool = False, member: bool = 
         if tree is not None and holds:
             slot: Any = tree.slot  # type: ignore[union-attr]
             profile.levels[slot.index] = 1
-    profile.members["a"] = [1 if member else 2, since]
+    profile.members = {"a": [1 if member else 2, since]}
     return profile
 
 
@@ -59,7 +59,7 @@ def test_without_a_hold_the_table_decides(
     of = segment(WITH_EXIT if has_exit else WITHOUT_EXIT)
     profile = standing(of, enter=enter, out=out, member=member)
     if action is not None:
-        profile.overrides["a"] = override(action)
+        profile.overrides = {"a": override(action)}
 
     becomes, due = wanted(of, profile, NOW)
 
@@ -75,7 +75,7 @@ def test_when_an_override_ends_the_customer_is_judged_afresh(
     of = segment(WITH_EXIT if has_exit else WITHOUT_EXIT)
     profile = standing(of, enter=enter, out=out, member=member)
     action, until = ("clear", NEVER) if how == "cleared" else ("add", NOW)
-    profile.overrides["a"] = override(action, until, was_in_force=True)
+    profile.overrides = {"a": override(action, until, was_in_force=True)}
 
     assert wanted(of, profile, NOW)[0] == by_the_contract(
         None, member, has_exit, enter, out and has_exit, released=True
@@ -86,7 +86,7 @@ def test_when_an_override_ends_the_customer_is_judged_afresh(
 def test_an_override_is_in_force_until_its_instant_exclusive() -> None:
     of = segment(WITHOUT_EXIT)
     profile = standing(of, enter=False)
-    profile.overrides["a"] = override("add", NOW)
+    profile.overrides = {"a": override("add", NOW)}
 
     assert wanted(of, profile, NOW - 1) == (True, NOW)
     assert profile.overrides["a"][IN_FORCE] is True
@@ -128,8 +128,8 @@ def test_a_hold_delays_no_edit_no_override_and_not_the_end_of_one(member: bool) 
     assert wanted(of, held(), NOW + 1)[0] is member
     assert wanted(of, held(), NOW + 1, free=True) == (not member, NEVER)
     by_hand, ended = held(), held()
-    by_hand.overrides["a"] = override("remove" if member else "add")
-    ended.overrides["a"] = override("clear", was_in_force=True)
+    by_hand.overrides = {"a": override("remove" if member else "add")}
+    ended.overrides = {"a": override("clear", was_in_force=True)}
     assert wanted(of, by_hand, NOW + 1) == (not member, NEVER)
     assert wanted(of, ended, NOW + 1) == (not member, NEVER)
 
@@ -155,5 +155,5 @@ def test_a_list_has_members_by_hand_only(member: bool) -> None:
     profile = new_profile("ana")
     assert wanted(of, profile, NOW) == (False, NEVER)
 
-    profile.overrides["a"] = override("add" if member else "remove")
+    profile.overrides = {"a": override("add" if member else "remove")}
     assert wanted(of, profile, NOW)[0] is member

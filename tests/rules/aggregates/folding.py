@@ -46,8 +46,8 @@ def content(series: Series) -> dict[str, Any]:
     """What a series says: running totals as the amounts they are made of."""
     return {
         "entries": entries(series) if series.sums else list(zip(series.ts, series.rows or series.ts, strict=True)),
-        "follows": series.follows,
-        "total": series.total,
+        "follows": list(series.follows),
+        "total": list(series.total),
         "aged": {day: list(summary) for day, summary in series.aged.items()},
     }
 
