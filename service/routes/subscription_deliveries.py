@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from consumers.delivery.jobs import Job, JobReport
@@ -22,7 +24,7 @@ from service.guard import Caller, With
 from service.params import Cursor, Limit, decoded
 from service.problems import Problem, invalid_parameter
 from service.routes.subscriptions import SubscriptionId
-from service.subscriptions import changing, known, no_subscription, read_json
+from service.subscriptions import known, read_json, webhook_settings
 
 _PREFIX = "/v1/subscriptions/{subscription}"
 reads = APIRouter(prefix=_PREFIX, tags=["subscriptions"])
@@ -93,15 +95,10 @@ async def replay(parts: With, subscription: SubscriptionId, request: Request, by
     raw = await read_json(request)
     kind, more = _asked(raw, parts.log.partitions)
 
-    async def change(entry: Subscription) -> Subscription | None:
-        if kind == "resend" or not entry.skip_to:
-            return entry
-        # What was left out by `resume?from=now` is asked for after all.
-        return await parts.subscriptions.set_state(subscription, entry.state, skip_to="", expected=entry.version)
-
-    entry = await changing(parts, request, subscription, change)
-    if entry is None:
-        raise no_subscription(subscription)
+    entry = await known(parts, subscription)
+    if kind == "replay" and entry.skip_to:  # what was left out by `resume?from=now` is asked for after all
+        await parts.subscriptions.change(subscription, lambda old: msgspec.structs.replace(old, skip_to=""))
+        await asyncio.sleep(2 * webhook_settings(parts.settings).poll_s)  # until those who deliver have seen it
     return _begun(entry, await parts.jobs.start(kind, entry.target, by=by, **more))
 
 
