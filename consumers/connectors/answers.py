@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ from consumers.outbound.client import Answer
 ERROR_CHARS_MAX = 300
 PAUSE_S_MAX = 24 * 3600.0
 _LATER = frozenset({408, 425, 429})
+_NOBODYS = frozenset({404, 405, 410, 501})
+"""Say that the address is wrong: no part of a batch would be taken either."""
+_PLACE = re.compile(r"\[([0-9]{1,6})\]")
 _CREDENTIALS = frozenset({401, 403})
 _NOBODY = object()
 
@@ -41,13 +45,16 @@ def judge(rules: AnswerRules, answer: Answer, elements: Sequence[Any], secrets: 
     some, unnamed = _failures(rules.failures, data, elements, secrets) if rules.failures else ({}, 0)
     if 200 <= status < 300:
         if rules.taken is not None and (data is None or not _search(rules.taken, data)):
-            return Verdict(_not_taken(rules, data, answer, secrets), {}, data=data)
+            return _not_taken(rules, data, answer, secrets)
         more = f"; {unnamed} not taken, and not said which" if unnamed else ""
         return Verdict(Done(f"HTTP {status}{more}", status), some, data=data)
     if status in rules.statuses_ok:
         return Verdict(Done(f"HTTP {status}, which is fine here", status), {}, data=data)
     words = _words(rules, data, answer, secrets)
     pause = _retry_after_s(answer.headers.get("retry-after"), now_ms)
+    if _comes_again(rules, data):
+        pause = pause or rules.wait_s
+        return Verdict(Failed(words, status, pause or None), {}, pause_s=pause)
     if status in _LATER or status >= 500 or status in rules.statuses_again:
         held = (pause or 1.0) if status == 429 else pause or 0.0
         return Verdict(Failed(words, status, pause), {}, pause_s=held)
@@ -55,7 +62,14 @@ def judge(rules: AnswerRules, answer: Answer, elements: Sequence[Any], secrets: 
         return Verdict(Failed(f"the credentials are not accepted: {words}", status), {})
     if 300 <= status < 400:
         return Verdict(Failed(f"{words}; redirects are not followed: mend the address", status), {})
-    return Verdict(Refused(words, status), some, undecided=len(elements) > 1)
+    splits = bool(some) or (rules.splits and status not in _NOBODYS)
+    return Verdict(Refused(words, status), some, undecided=len(elements) > 1 and splits)
+
+
+def _comes_again(rules: AnswerRules, data: Any) -> bool:
+    """Whether the answer's code is one of those that may go better another time."""
+    found = rules.code or rules.error
+    return found is not None and data is not None and _text(_search(found, data)) in rules.again
 
 
 def _data(answer: Answer) -> Any:
@@ -82,11 +96,12 @@ def found_in(expression: ParsedResult, data: Any) -> list[Any]:
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
-def _not_taken(rules: AnswerRules, data: Any, answer: Answer, secrets: Secrets) -> Outcome:
+def _not_taken(rules: AnswerRules, data: Any, answer: Answer, secrets: Secrets) -> Verdict:
     """A 2xx whose body says no."""
-    code = _text(_search(rules.error, data)) if rules.error is not None else ""
     words = _words(rules, data, answer, secrets)
-    return Failed(words, answer.status) if code in rules.again else Refused(words, answer.status)
+    if not _comes_again(rules, data):
+        return Verdict(Refused(words, answer.status), {}, data=data)
+    return Verdict(Failed(words, answer.status, rules.wait_s or None), {}, pause_s=rules.wait_s, data=data)
 
 
 def _words(rules: AnswerRules, data: Any, answer: Answer, secrets: Secrets) -> str:
@@ -127,8 +142,8 @@ def _retry_after_s(value: str | None, now_ms: int) -> float | None:
 def _failures(rules: Failures, data: Any, elements: Sequence[Any], secrets: Secrets) -> tuple[dict[int, Outcome], int]:
     """Those that the answer names, and how many it speaks of without naming them."""
     found: dict[int, Outcome] = {}
-    unnamed = 0
-    for entry in found_in(rules.found, data):
+    unnamed = _number(_search(rules.count, data)) if rules.count is not None else 0
+    for entry in found_in(rules.found, data) if rules.found is not None else ():
         code = _text(_search(rules.error, entry)) if rules.error is not None else _text(entry)
         words = shortened(code, secrets) or "was not taken"
         numbers = _numbers(rules, entry, elements)
@@ -143,10 +158,16 @@ def _numbers(rules: Failures, entry: Any, elements: Sequence[Any]) -> list[int]:
     if rules.place is not None:
         place = _search(rules.place, entry)
         text = str(place) if isinstance(place, int | str) and not isinstance(place, bool) else ""
+        if inside := _PLACE.search(text):
+            text = inside[1]
         return [int(text)] if text.isascii() and text.isdigit() and int(text) < len(elements) else []
     assert rules.by is not None, "an entry is found by a field or by its place"
     wanted = _alike(_search(rules.by, entry))
     return [n for n, each in enumerate(elements) if wanted is not _NOBODY and _alike(_search(rules.by, each)) == wanted]
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _alike(value: Any) -> Any:

@@ -20,28 +20,34 @@ class Failures:
     """How an answer names the elements of a batch that were not taken.
 
     `found`: the list of them in the answer. An entry names its element by a field that both have (`by`), or by its
-    number in the batch (`place`). `error`: its words; `again`: of those that may go better another time.
+    number in the batch (`place`: the number itself, or a path with it, `members[3].email`). `error`: its words;
+    `again`: of those that may go better another time. `count`: how many were not taken, where none is named.
     """
 
-    found: ParsedResult
+    found: ParsedResult | None
     by: ParsedResult | None
     place: ParsedResult | None
     error: ParsedResult | None
     again: frozenset[str] = frozenset()
+    count: ParsedResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRules:
     """How an answer is read beyond its status.
 
-    `taken`: must come to true where the status is 2xx. `error`: finds the words of an error. `again`: those of them
-    that may go better another time. `statuses_ok`: not 2xx, and fine all the same; `statuses_again`: 4xx to be tried
-    again. `failures`: of batches.
+    `taken`: must come to true where the status is 2xx. `error`: finds the words of an error, `code` what it is called
+    (without it, the words). `again`: codes that may go better another time; `wait_s`: how long no call is made then.
+    `statuses_ok`: not 2xx, and fine all the same; `statuses_again`: 4xx to be tried again. `failures`: of batches.
+    `splits`: whether a batch that was refused because of nobody named is sent again in halves.
     """
 
     taken: ParsedResult | None = None
     error: ParsedResult | None = None
+    code: ParsedResult | None = None
     again: frozenset[str] = frozenset()
+    wait_s: float = 0.0
+    splits: bool = True
     statuses_ok: frozenset[int] = frozenset()
     statuses_again: frozenset[int] = frozenset()
     failures: Failures | None = None
@@ -50,7 +56,8 @@ class AnswerRules:
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request's template. `each`: of one element, where many customers go in one request; `body` then holds
-    `{{ each }}`, and nothing else where it is `flat`. `batch_max`: customers in one request."""
+    `{{ each }}`, and nothing else where it is `flat`. `batch_max`: customers in one request. `needs`: what a customer
+    is left out without, unless one of it comes to something: words for people to templates."""
 
     method: Method
     url: Template | str
@@ -61,6 +68,7 @@ class Request:
     each: TEMPLATES = None
     flat: bool = False
     batch_max: int = 1
+    needs: Mapping[str, TEMPLATES] = field(default_factory=dict)
     answer: AnswerRules = AnswerRules()
     then: Then | None = None
 

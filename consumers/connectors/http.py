@@ -4,7 +4,8 @@
    setting is missing).
 2. Requests that differ in their elements only go in one, up to the call's batch.
 3. Each waits for its turn (`pace.py`), is sent with its key, and its answer is judged (`answers.py`).
-4. A batch that is refused because of some is sent again without them; because of somebody unnamed, in halves.
+4. A batch that is refused because of some is sent again without them; because of somebody unnamed, in halves, as long
+   as there are requests left for it.
 5. `then`: what the first answer names is sent on in further requests.
 """
 
@@ -24,12 +25,21 @@ from consumers.connectors.documents import Document, Request, Then
 from consumers.connectors.filters import OMIT
 from consumers.connectors.pace import NotYet, Pace
 from consumers.connectors.port import Rendered, RenderFailed, Subject
-from consumers.connectors.requests import Prepared, Variables, address, header_value, prepare, together, with_query
+from consumers.connectors.requests import (
+    NotNeeded,
+    Prepared,
+    Variables,
+    address,
+    header_value,
+    prepare,
+    together,
+    with_query,
+)
 from consumers.connectors.secrets import Secrets, SecretsView, SettingsView
 from consumers.connectors.templates import Template
 from consumers.connectors.trees import compile_tree, render_text, render_tree
 from consumers.connectors.variables import of_subject
-from consumers.delivery.port import Done, Failed, Later, Outcome, Refused
+from consumers.delivery.port import Done, Dropped, Failed, Later, Outcome, Refused
 from consumers.outbound.client import Answer
 from consumers.outbound.errors import OutboundFailed, OutboundRefused
 from rules.errors import Mistake
@@ -37,6 +47,7 @@ from rules.errors import Mistake
 FOUND_MAX = 1000  # things that a `then` goes on with
 ANSWER_BYTES_MAX = 2 * 1024 * 1024  # of answers that name things: 250 tasks of Kommo are some 200 KB
 KEY_CHARS_MAX = 255
+SPLIT_REQUESTS_MAX = 64  # for one batch that is refused because of some; who is left then fails, and comes again
 _AGENT = "segmentd"
 
 
@@ -180,7 +191,16 @@ class HttpConnector:
 
     # -- 3. and 4. sending --------------------------------------------------------------------------------------------
 
-    async def _send(self, prepared: Prepared, keys: Sequence[str], outcomes: dict[int, Outcome]) -> None:
+    async def _send(
+        self, prepared: Prepared, keys: Sequence[str], outcomes: dict[int, Outcome], asked: list[int] | None = None
+    ) -> None:
+        asked = asked if asked is not None else [0]
+        if asked[0] >= SPLIT_REQUESTS_MAX:
+            outcomes.update(
+                dict.fromkeys(prepared.places, Failed("the batch was refused, and not said because of whom"))
+            )
+            return
+        asked[0] += 1
         verdict = await self._asked(prepared, _key([keys[place] for place in prepared.places]))
         if verdict.undecided and len(prepared.places) > 1:
             rest = [number for number in range(len(prepared.places)) if number not in verdict.some]
@@ -189,7 +209,7 @@ class HttpConnector:
             again = (prepared.only(rest),) if verdict.some else prepared.halves()
             for part in again:
                 if part.places:
-                    await self._send(part, keys, outcomes)
+                    await self._send(part, keys, outcomes, asked)
             return
         for number, place in enumerate(prepared.places):
             outcomes[place] = verdict.some.get(number, verdict.all)
@@ -264,6 +284,8 @@ def _worst(outcomes: Sequence[Outcome]) -> Outcome:
 
 def _unsaid(error: RenderFailed, secrets: Secrets) -> Outcome:
     why = shortened(error.why, secrets)
+    if isinstance(error, NotNeeded):
+        return Dropped(why)
     return Failed(why) if error.mendable else Refused(why)
 
 

@@ -14,8 +14,9 @@ from rules.language.draft import Draft
 from rules.language.hints import shown
 from rules.language.parse_values import mapping, only_keys, text
 
-_ANSWER = ("ok", "error", "again", "statuses", "failed")
-_FAILED = ("in", "by", "place", "error", "again")
+_ANSWER = ("ok", "error", "code", "again", "wait", "split", "statuses", "failed")
+_FAILED = ("in", "by", "place", "error", "again", "count")
+_WAIT_S_MAX = 24 * 3600
 
 
 def expression(draft: Draft, raw: Any, at: str) -> ParsedResult | None:
@@ -41,7 +42,10 @@ def answer_rules(draft: Draft, raw: Any, at: str) -> AnswerRules | None:
     return AnswerRules(
         taken=expression(draft, found["ok"], f"{at}.ok") if "ok" in found else None,
         error=expression(draft, found["error"], f"{at}.error") if "error" in found else None,
+        code=expression(draft, found["code"], f"{at}.code") if "code" in found else None,
         again=_words(draft, found.get("again", []), f"{at}.again"),
+        wait_s=_seconds(draft, found["wait"], f"{at}.wait") if "wait" in found else 0.0,
+        splits=_flag(draft, found.get("split", True), f"{at}.split"),
         statuses_ok=_statuses(draft, statuses.get("ok", []), f"{at}.statuses.ok"),
         statuses_again=_statuses(draft, statuses.get("again", []), f"{at}.statuses.again"),
         failures=_failures(draft, found["failed"], f"{at}.failed") if "failed" in found else None,
@@ -54,13 +58,14 @@ def _failures(draft: Draft, raw: Any, at: str) -> Failures | None:
     if found is None:
         return None
     only_keys(draft, found, at, _FAILED)
-    if "in" not in found:
+    if "in" not in found and "count" not in found:
         draft.wrong(f"{at}.in", mistakes.missing_key("in", example))
-    if ("by" in found) == ("place" in found):
+    if "in" in found and ("by" in found) == ("place" in found):
         draft.wrong(at, "takes `by` (a field of the entry and of the element) or `place` (its number in the batch)")
     inside = expression(draft, found["in"], f"{at}.in") if "in" in found else None
     by = expression(draft, found["by"], f"{at}.by") if "by" in found else None
-    if inside is None:
+    count = expression(draft, found["count"], f"{at}.count") if "count" in found else None
+    if inside is None and count is None:
         return None
     return Failures(
         found=inside,
@@ -68,7 +73,21 @@ def _failures(draft: Draft, raw: Any, at: str) -> Failures | None:
         place=expression(draft, found["place"], f"{at}.place") if "place" in found else None,
         error=expression(draft, found["error"], f"{at}.error") if "error" in found else None,
         again=_words(draft, found.get("again", []), f"{at}.again"),
+        count=count,
     )
+
+
+def _seconds(draft: Draft, raw: Any, at: str) -> float:
+    if isinstance(raw, int) and not isinstance(raw, bool) and 1 <= raw <= _WAIT_S_MAX:
+        return float(raw)
+    draft.wrong(at, f"must be seconds, from 1 to {_WAIT_S_MAX:,}; this is {shown(raw)}")
+    return 0.0
+
+
+def _flag(draft: Draft, raw: Any, at: str) -> bool:
+    if not isinstance(raw, bool):
+        draft.wrong(at, f"is true or false, this is {shown(raw)}")
+    return raw is True
 
 
 def _words(draft: Draft, raw: Any, at: str) -> frozenset[str]:

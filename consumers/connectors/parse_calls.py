@@ -22,7 +22,7 @@ PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 EACH = "{{ each }}"
 _METHODS: dict[str, Method] = {"get": "GET", "post": "POST", "put": "PUT", "patch": "PATCH", "delete": "DELETE"}
-_REQUEST = (*_METHODS, "query", "headers", "json", "form", "each", "batch", "answer", "then")
+_REQUEST = (*_METHODS, "query", "headers", "json", "form", "each", "batch", "needs", "answer", "then")
 _CALL = ("about", "with", "add", "remove")
 _REQUEST_EXAMPLE = '{post: /tasks, json: {text: "{{ text }}"}}'
 
@@ -109,6 +109,7 @@ class CallsReader:
             each=each,
             flat=flat,
             batch_max=batch if each is not None else 1,
+            needs=self._needs(found["needs"], f"{at}.needs") if "needs" in found else {},
             answer=answer or self._answer,
             then=self._then(found["then"], f"{at}.then", then) if "then" in found else None,
         )
@@ -151,6 +152,10 @@ class CallsReader:
         if form == "form":
             return "form", templates_by_name(draft, raw, f"{at}.form", header=False), None
         return form, compile_tree(raw, f"{at}.{form}", draft.wrong), None
+
+    def _needs(self, raw: Any, at: str) -> dict[str, Any]:
+        found = mapping(self._draft, raw, at, '{e-mail address: "{{ customer.email | email }}"}')
+        return {name: compile_tree(value, join(at, name), self._draft.wrong) for name, value in (found or {}).items()}
 
     def _then(self, raw: Any, at: str, nested: bool) -> Then | None:
         draft = self._draft
@@ -212,7 +217,12 @@ def _uses(request: Request, at: str, then: bool = False) -> Iterator[tuple[str, 
     """The variables of a request, with where, and what is known there besides."""
     found = frozenset({"found"}) if then else frozenset[str]()
     method = next(key for key, value in _METHODS.items() if value == request.method)
-    for key, tree in ((method, request.url), ("query", request.query), ("headers", request.headers)):
+    for key, tree in (
+        (method, request.url),
+        ("query", request.query),
+        ("headers", request.headers),
+        ("needs", request.needs),
+    ):
         yield from ((place, use, found) for place, use in uses_of(tree, f"{at}.{key}"))
     each_at = f"{at}.json[0]" if request.flat else f"{at}.each"
     yield from ((place, use, found) for place, use in uses_of(request.each, each_at))

@@ -21,6 +21,10 @@ URL_CHARS_MAX = 8 * 1024
 Variables = Mapping[str, Any]
 
 
+class NotNeeded(RenderFailed):
+    """There is nothing to call for: the customer has not what the other side knows people by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A request in words, for one customer or several. `places`: theirs among the call's subjects; `elements`: what
@@ -59,12 +63,13 @@ class Prepared:
 
 
 def prepare(request: Request, base: str, variables: Variables, place: int) -> Prepared:
-    """The request for one customer. Raises RenderFailed."""
+    """The request for one customer. Raises RenderFailed, NotNeeded."""
+    _refuse_without(request.needs, variables)
     element = None
     if request.each is not None:
         element = render_tree(request.each, variables)
         if element is OMIT:
-            raise RenderFailed("there is nothing to send for this customer")
+            raise NotNeeded("there is nothing to send for this customer")
     prepared = Prepared(
         request=request,
         url=_url(request, base, variables),
@@ -138,6 +143,19 @@ def address(found: Template | str, variables: Variables) -> str:
     return value
 
 
+def _refuse_without(needs: Mapping[str, Any], variables: Variables) -> None:
+    """Raises NotNeeded where none of the things needed is there."""
+    for tree in needs.values():
+        try:
+            if render_tree(tree, variables) not in (None, "", OMIT):
+                return
+        except RenderFailed as error:
+            if error.mendable:
+                raise
+    if needs:
+        raise NotNeeded(f"the customer has no {' or '.join(needs)}")
+
+
 def _refuse_detours(path: str) -> None:
     """A value that is empty or dots would lead to another path than the one meant."""
     if any(part in ("", ".", "..") for part in path[1:].removesuffix("/").split("/")):
@@ -171,7 +189,7 @@ def _body(request: Request, variables: Variables) -> bytes | None:
         tree = request.body
         if not isinstance(tree, dict):
             raise RenderFailed("a form is a mapping")
-        body = urlencode(list(_pairs(tree, variables))).encode()
+        body = urlencode(list(_pairs(tree, variables)), safe=MASK).encode()
     else:
         value = render_tree(request.body, variables)
         if value is OMIT:
@@ -188,4 +206,4 @@ def _body(request: Request, variables: Variables) -> bytes | None:
 def with_query(url: str, pairs: Sequence[tuple[str, str]]) -> str:
     if not pairs:
         return url
-    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(pairs)}"
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(pairs, safe=MASK)}"

@@ -1,7 +1,8 @@
 """JSON with templates in it: what `with`, `json`, `form`, `query` and `headers` are made of.
 
 A text that is exactly one `{{ expression }}` becomes what the expression comes to (number, list, null); any other text
-with templates becomes text; everything else stands as it is. A key whose value is `omit` is left out.
+with templates becomes text; everything else stands as it is. A key whose value is `omit` is left out; in a list also a
+mapping that then has nothing left.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def render_tree(tree: Any, variables: Mapping[str, Any]) -> Any:
         rendered = ((key, render_tree(value, variables)) for key, value in tree.items())
         return {key: value for key, value in rendered if value is not OMIT}
     if isinstance(tree, list):
-        return [value for each in tree if (value := render_tree(each, variables)) is not OMIT]
+        rendered_all = [(each, render_tree(each, variables)) for each in tree]
+        return [value for each, value in rendered_all if value is not OMIT and not (value == {} and each)]
     return tree
 
 
