@@ -37,6 +37,22 @@ CALLS = [
     ("GET", "/v1/status", "read"),
     ("GET", "/v1/dead-letters", "manage"),
     ("GET", "/metrics", "read"),
+    ("GET", "/v1/subscriptions", "read"),
+    ("POST", "/v1/subscriptions", "manage"),
+    ("GET", "/v1/subscriptions/{subscription}", "read"),
+    ("PUT", "/v1/subscriptions/{subscription}", "manage"),
+    ("PATCH", "/v1/subscriptions/{subscription}", "manage"),
+    ("DELETE", "/v1/subscriptions/{subscription}", "manage"),
+    ("POST", "/v1/subscriptions/{subscription}/pause", "manage"),
+    ("POST", "/v1/subscriptions/{subscription}/resume", "manage"),
+    ("POST", "/v1/subscriptions/{subscription}/secret", "manage"),
+    ("POST", "/v1/subscriptions/{subscription}/test", "manage"),
+    ("GET", "/v1/subscriptions/{subscription}/deliveries", "read"),
+    ("POST", "/v1/subscriptions/{subscription}/deliveries/{item}/resend", "manage"),
+    ("POST", "/v1/subscriptions/{subscription}/replay", "manage"),
+    ("GET", "/v1/subscriptions/{subscription}/jobs", "read"),
+    ("GET", "/v1/subscriptions/{subscription}/jobs/{job}", "read"),
+    ("POST", "/v1/subscriptions/{subscription}/jobs/{job}/stop", "manage"),
 ]
 OPEN = ["/", "/app.js", "/style.css", "/healthz", "/readyz", "/openapi.json"]
 

@@ -8,7 +8,7 @@ import httpx2
 import orjson
 import pytest
 
-from service import examples
+from service import examples, examples_subscriptions
 from tests.service.sending import WAIT
 
 
@@ -48,11 +48,13 @@ async def test_every_example_that_can_be_sent_is_accepted(
     client: httpx2.AsyncClient, description: dict[str, Any]
 ) -> None:
     await client.put("/v1/segments/big-spenders", json=examples.DOCUMENT)
+    subscription = (await client.post("/v1/subscriptions", json=examples_subscriptions.DOCUMENT)).json()["id"]
     sent = bodies(description)
     assert len(sent) >= 8
     for method, path, media, value in sent:
         content = value if isinstance(value, str) else orjson.dumps(value)
-        address = path.replace("{segment}", "big-spenders").replace("{customer}", "13748")
+        names = {"segment": "big-spenders", "customer": "13748", "subscription": subscription}
+        address = path.format_map(names)
         answer = await client.request(method, address, content=content, headers={"Content-Type": media})
         assert answer.status_code in (200, 201, 202), (method, path, answer.text)
         assert answer.json().get("valid", True) is True
