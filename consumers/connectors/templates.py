@@ -120,7 +120,7 @@ class _Box(Environment):
         if isinstance(value, Omit):
             return ""
         text = to_liquid_string(value, autoescape=self.autoescape)
-        return quote(text, safe="") if self._form == "url" else text
+        return quote(text, safe="*") if self._form == "url" else text
 
 
 _BOXES: dict[Form, _Box] = {"text": _Box("text"), "html": _Box("html"), "url": _Box("url")}
