@@ -13,9 +13,11 @@ from service.edge import Edge
 from service.guard import require
 from service.params import SLASH
 from service.routes import (
+    actions,
     check,
     customers,
     events,
+    imports,
     members,
     operations,
     page,
@@ -23,6 +25,7 @@ from service.routes import (
     subscription_deliveries,
     subscriptions,
     transitions,
+    unsubscribe,
     validate,
 )
 from service.wiring import Services
@@ -51,8 +54,12 @@ def create_app(services: Services) -> FastAPI:
         (validate.router, "read"),
         (segments.reads, "read"),
         (segments.changes, "manage"),
+        (actions.reads, "read"),
+        (actions.changes, "manage"),
         (members.reads, "read"),
         (members.changes, "manage"),
+        (imports.reads, "read"),
+        (imports.changes, "manage"),
         (customers.router, "read"),
         (check.router, "read"),
         (transitions.router, "read"),
@@ -63,10 +70,12 @@ def create_app(services: Services) -> FastAPI:
         (operations.metrics, "read"),
         (operations.status, "read"),
         (operations.dead_letters, "manage"),
+        (unsubscribe.changes, "manage"),
     )
     for router, scope in scoped:
         app.include_router(router, dependencies=[Depends(require(scope))])
     app.include_router(operations.health)
+    app.include_router(unsubscribe.public)
     app.include_router(page.router)
     openapi.install(app)
     app.add_middleware(SlashesInside)

@@ -35,6 +35,7 @@ TREE = {
 SEGMENT = {
     "id": "big-spenders",
     "version": 1,
+    "revision": 0,
     "state": "active",
     "size": 1,
     "activation": {"judged": 1, "total": 1},
@@ -76,11 +77,11 @@ CLOUD_EVENT = {
 }
 
 
-def _ok(about: str, example: Any, media: str = "application/json") -> dict[str, Any]:
+def ok(about: str, example: Any, media: str = "application/json") -> dict[str, Any]:
     return {"description": about, "content": {media: {"example": example}}}
 
 
-def _problem(about: str, name: str, title: str, status: int, detail: str, **members: Any) -> dict[str, Any]:
+def problem(about: str, name: str, title: str, status: int, detail: str, **members: Any) -> dict[str, Any]:
     example = {"type": f"urn:segmentd:problem:{name}", "title": title, "status": status, "detail": detail, **members}
     return {"description": about, "content": {"application/problem+json": {"example": example}}}
 
@@ -89,17 +90,17 @@ def _body(description: str, content: dict[str, Any], required: bool = True) -> d
     return {"requestBody": {"description": description, "required": required, "content": content}}
 
 
-_NO_SEGMENT = _problem(
+_NO_SEGMENT = problem(
     "No such segment", "no-segment", "There is no such segment", 404, "There is no segment 'big-spenderz'."
 )
-_CHANGED = _problem(
+_CHANGED = problem(
     "Another version than `If-Match` names",
     "changed-meanwhile",
     "It is not the version you asked to change",
     412,
     'Its ETag is "4" now: read it, and decide again.',
 )
-_INVALID = _problem(
+_INVALID = problem(
     "The document has mistakes; nothing was changed",
     "segment-invalid",
     "The segment document is not right",
@@ -107,14 +108,14 @@ _INVALID = _problem(
     "The document has one mistake.",
     mistakes=[{"at": "enter.sum.of", "message": "`of` is missing: write e.g. `of: amount`"}],
 )
-_AWAY = _problem(
+_AWAY = problem(
     "The log or the store is away",
     "unavailable",
     "The service cannot do this right now",
     503,
     "The log or the store is away; nothing was changed.",
 )
-_BAD_CURSOR = _problem(
+_BAD_CURSOR = problem(
     "A bad cursor or limit",
     "invalid-parameter",
     "A parameter is wrong",
@@ -124,12 +125,12 @@ _BAD_CURSOR = _problem(
 )
 
 POST_EVENTS: Responses = {
-    202: _ok("Durably in the log", {"accepted": 1, "rejected": [{"index": 1, "error": "ts: is missing"}]}),
-    400: _problem("Not JSON at all", "unreadable", "The request cannot be read", 400, "The body is empty."),
-    413: _problem(
+    202: ok("Durably in the log", {"accepted": 1, "rejected": [{"index": 1, "error": "ts: is missing"}]}),
+    400: problem("Not JSON at all", "unreadable", "The request cannot be read", 400, "The body is empty."),
+    413: problem(
         "Too large", "too-large", "The request is too large", 413, "The body has more than 16 MiB; send it in parts."
     ),
-    422: _problem(
+    422: problem(
         "No event could be taken",
         "events-rejected",
         "No event was accepted",
@@ -165,7 +166,7 @@ DOCUMENT_BODY = _body(
     "The document",
     {"application/json": {"example": DOCUMENT}, "application/yaml": {"example": DOCUMENT_YAML}},
 )
-LIST_SEGMENTS: Responses = {200: _ok("A page of segments", {"segments": [SEGMENT], "cursor": None}), 400: _BAD_CURSOR}
+LIST_SEGMENTS: Responses = {200: ok("A page of segments", {"segments": [SEGMENT], "cursor": None}), 400: _BAD_CURSOR}
 GET_SEGMENT: Responses = {
     200: {
         "description": "The segment",
@@ -175,14 +176,14 @@ GET_SEGMENT: Responses = {
     404: _NO_SEGMENT,
 }
 PUT_SEGMENT: Responses = {
-    200: _ok("Changed (or the same document again)", SEGMENT),
-    201: _ok("Made", SEGMENT | {"state": "activating", "size": 0}),
+    200: ok("Changed (or the same document again)", SEGMENT),
+    201: ok("Made", SEGMENT | {"state": "activating", "size": 0}),
     412: _CHANGED,
     422: _INVALID,
 }
 DELETE_SEGMENT: Responses = {
     404: _NO_SEGMENT,
-    409: _problem(
+    409: problem(
         "Another segment names it",
         "segment-named",
         "Another segment names this one",
@@ -192,7 +193,7 @@ DELETE_SEGMENT: Responses = {
     ),
     412: _CHANGED,
 }
-PAUSE_SEGMENT: Responses = {200: _ok("The segment", SEGMENT | {"state": "paused"}), 404: _NO_SEGMENT, 412: _CHANGED}
+PAUSE_SEGMENT: Responses = {200: ok("The segment", SEGMENT | {"state": "paused"}), 404: _NO_SEGMENT, 412: _CHANGED}
 VALIDATE: Responses = {
     200: {
         "description": "What is wrong, or the condition in words",
@@ -214,7 +215,7 @@ VALIDATE: Responses = {
     }
 }
 LIST_MEMBERS: Responses = {
-    200: _ok(
+    200: ok(
         "A page of members",
         {
             "members": [{"customer_id": "13748", "since": "2026-11-20T09:00:00.123Z"}],
@@ -226,7 +227,7 @@ LIST_MEMBERS: Responses = {
     404: _NO_SEGMENT,
 }
 CHANGE_MEMBER: Responses = {
-    202: _ok(
+    202: ok(
         "Durably in the log",
         {
             "event_id": "by-hand-01795424400000000000-1f2e3d4c",
@@ -242,7 +243,7 @@ CHANGE_MEMBER: Responses = {
 }
 UNTIL_BODY = _body("Until when", {"application/json": {"example": {"until": "2036-12-31T00:00:00Z"}}}, required=False)
 GET_CUSTOMER: Responses = {
-    200: _ok(
+    200: ok(
         "The customer",
         {
             "customer_id": "13748",
@@ -252,7 +253,7 @@ GET_CUSTOMER: Responses = {
             "aggregates": [],
         },
     ),
-    404: _problem(
+    404: problem(
         "Never heard of",
         "no-customer",
         "This customer is not known",
@@ -261,7 +262,7 @@ GET_CUSTOMER: Responses = {
     ),
 }
 CUSTOMER_SEGMENTS: Responses = {
-    200: _ok(
+    200: ok(
         "The memberships",
         {
             "customer_id": "13748",
@@ -278,7 +279,7 @@ CUSTOMER_SEGMENTS: Responses = {
     )
 }
 CUSTOMER_SEGMENT: Responses = {
-    200: _ok(
+    200: ok(
         "The membership, explained",
         {
             "customer_id": "13748",
@@ -295,9 +296,9 @@ CUSTOMER_SEGMENT: Responses = {
     404: _NO_SEGMENT,
 }
 CHECK: Responses = {
-    200: _ok("The matrix", {"matrix": {"13748": {"big-spenders": True}, "17850": {"big-spenders": False}}}),
+    200: ok("The matrix", {"matrix": {"13748": {"big-spenders": True}, "17850": {"big-spenders": False}}}),
     404: _NO_SEGMENT,
-    422: _problem(
+    422: problem(
         "A bad question",
         "invalid-parameter",
         "A parameter is wrong",
@@ -310,30 +311,10 @@ CHECK_BODY = _body(
     "Who and what; without `segments`: all there are",
     {"application/json": {"example": {"customers": ["13748", "17850"], "segments": ["big-spenders"]}}},
 )
-TRANSITIONS: Responses = {
-    200: {
-        "description": "Server-sent events; each `data` is a CloudEvent such as this",
-        "content": {"text/event-stream": {"example": CLOUD_EVENT}},
-    },
-    400: _problem(
-        "No position of this feed",
-        "invalid-parameter",
-        "A parameter is wrong",
-        400,
-        "from: is no position of this feed (an id of one of its events)",
-    ),
-    410: _problem(
-        "Trimmed meanwhile",
-        "position-lost",
-        "The feed does not reach back that far",
-        410,
-        "Read the members anew and go on from their `position`.",
-    ),
-}
-HEALTHZ: Responses = {200: _ok("Alive", {"status": "ok"})}
+HEALTHZ: Responses = {200: ok("Alive", {"status": "ok"})}
 READYZ: Responses = {
-    200: _ok("Ready", {"status": "ready", "warnings": []}),
-    503: _problem(
+    200: ok("Ready", {"status": "ready", "warnings": []}),
+    503: problem(
         "Not ready",
         "unavailable",
         "The service cannot do this right now",
@@ -344,7 +325,7 @@ READYZ: Responses = {
     ),
 }
 METRICS: Responses = {
-    200: _ok("Metrics", 'segmentd_events_total{outcome="applied",type="purchase"} 1.0\n', "text/plain")
+    200: ok("Metrics", 'segmentd_events_total{outcome="applied",type="purchase"} 1.0\n', "text/plain")
 }
 _PARTITION = {
     "partition": 0,
@@ -370,7 +351,7 @@ _PARTITION = {
     "dead_letters": 0,
 }
 STATUS: Responses = {
-    200: _ok(
+    200: ok(
         "How far everything is",
         {
             "ready": True,
@@ -388,7 +369,7 @@ STATUS: Responses = {
     )
 }
 DEAD_LETTERS: Responses = {
-    200: _ok(
+    200: ok(
         "A page of dead letters",
         {
             "dead_letters": [

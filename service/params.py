@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 
 from rules.limits import CUSTOMER_ID_CHARS_MAX
 from service.guard import With
@@ -52,6 +52,10 @@ async def _limit(
 CustomerId = Annotated[str, Depends(_customer)]
 SegmentId = Annotated[str, Depends(_segment)]
 Limit = Annotated[int, Depends(_limit)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description="The same request with the same key counts once.", max_length=255),
+]
 Cursor = Annotated[str | None, Query(description="From the answer before; opaque.", max_length=OPAQUE_CHARS_MAX)]
 
 

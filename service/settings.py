@@ -102,8 +102,8 @@ class Settings(BaseSettings):
     """TCP port to listen on; 0 takes a free one."""
 
     tokens: Annotated[Tokens, NoDecode] = Tokens(())
-    """Bearer tokens with scopes: `token:ingest+read,other:manage`, or JSON `{"token": ["ingest", "read"]}`, also with the
-    name of whoever has it: `{"token": {"name": "ana", "scopes": ["manage"]}}`. A token has at least 16 characters.
+    """Bearer tokens with scopes: `token:ingest+read,other:manage`, or JSON `{"token": ["ingest", "read"]}`, also with
+    the name of whoever has it: `{"token": {"name": "ana", "scopes": ["manage"]}}`. A token has at least 16 characters.
     Empty: no authorisation, loopback only."""
 
     body_bytes_max: int = Field(default=16 * MIB, ge=KIB)

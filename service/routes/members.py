@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import time
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from consumers.state.reads import CursorInvalid
 from rules.errors import EventRejected
-from rules.events import Event, check_instant
+from rules.events import check_instant
 from rules.times import format_instant
 from service import examples
 from service.answers import answer
 from service.bodies import read_body
+from service.by_hand import Change
 from service.cursors import bad_cursor
 from service.guard import Caller, With
 from service.headers import wait_seconds
 from service.ingest import append, applied
-from service.params import Cursor, CustomerId, Limit, SegmentId
+from service.params import Cursor, CustomerId, IdempotencyKey, Limit, SegmentId
 from service.problems import Problem, invalid_parameter
 from service.segments import known
 from service.settings import KIB
@@ -30,11 +28,6 @@ from service.settings import KIB
 reads = APIRouter(prefix="/v1/segments/{segment}/members", tags=["members"])
 changes = APIRouter(prefix="/v1/segments/{segment}/members", tags=["members"])
 
-Action = Literal["add", "remove", "clear"]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same request with the same key counts once.", max_length=255),
-]
 Until = Annotated[str | None, Query(description="RFC 3339: from then on the rule decides again.")]
 _BODY_BYTES_MAX = 4 * KIB
 
@@ -65,7 +58,7 @@ async def add_member(
     segment: SegmentId,
     customer: CustomerId,
     until: Until = None,
-    key: Key = None,
+    key: IdempotencyKey = None,
 ) -> Response:
     """A member whatever the rule says, until removed, cleared or `until` (in the query or as `{"until": ...}`).
 
@@ -85,7 +78,7 @@ async def remove_member(
     customer: CustomerId,
     until: Until = None,
     clear: Annotated[bool, Query(description="Only end what was set by hand: the rule decides again.")] = False,
-    key: Key = None,
+    key: IdempotencyKey = None,
 ) -> Response:
     """Not a member whatever the rule says, until added, cleared or `until`.
 
@@ -95,31 +88,6 @@ async def remove_member(
         raise invalid_parameter("until", "clearing is at once and for good: leave `until` out")
     change = Change(segment, customer, "clear" if clear else "remove", _instant(until), by)
     return await _append(parts, request, change, key)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change by hand; `until` in ms, `by` the name of whoever makes it."""
-
-    segment: str
-    customer: str
-    action: Action
-    until: int | None
-    by: str
-
-    def event(self, event_id: str, now_ms: int) -> Event:
-        properties: dict[str, Any] = {"segment": self.segment, "action": self.action, "by": self.by}
-        if self.until is not None:
-            properties["until"] = format_instant(self.until)
-        return Event("membership", self.customer, now_ms, event_id, properties)
-
-    def id(self, key: str | None, now_ns: int) -> str:
-        """The event's id. With a key it follows from key and request, so that a repetition is a duplicate; without,
-        it grows with time, so that of two changes in one millisecond the later wins."""
-        if key is None:
-            return f"by-hand-{now_ns:020d}-{secrets.token_hex(4)}"
-        said = msgspec.json.encode([key, self.segment, self.customer, self.action, self.until])
-        return f"by-hand-key-{hashlib.sha256(said).hexdigest()[:40]}"
 
 
 async def _append(parts: With, request: Request, change: Change, key: str | None) -> Response:

@@ -29,6 +29,9 @@ CALLS = [
     ("GET", "/v1/segments/buyers/members", "read"),
     ("PUT", "/v1/segments/buyers/members/ana", "manage"),
     ("DELETE", "/v1/segments/buyers/members/ana", "manage"),
+    ("POST", "/v1/segments/buyers/members", "manage"),
+    ("GET", "/v1/imports", "read"),
+    ("GET", "/v1/imports/{import}", "read"),
     ("GET", "/v1/customers/ana", "read"),
     ("GET", "/v1/customers/ana/segments", "read"),
     ("GET", "/v1/customers/ana/segments/buyers", "read"),
@@ -132,7 +135,7 @@ def test_tokens_are_read_from_text_and_json(
 def test_a_token_has_the_name_that_it_is_given_or_the_beginning_of_its_hash() -> None:
     named = parse_tokens(f'{{"{READ}": {{"name": "ana", "scopes": ["read"]}}, "{MANAGE}": ["manage"]}}')
     assert named.name_of(READ) == "ana"
-    assert named.scopes_of(READ) == {"read"}
+    assert named.scopes_of(READ) == frozenset({"read"})
     assert named.name_of(MANAGE) == f"token-{hashlib.sha256(MANAGE.encode()).hexdigest()[:6]}"
     assert named.name_of("somebody-else-0123") == "anonymous"
 

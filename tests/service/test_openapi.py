@@ -8,7 +8,7 @@ import httpx2
 import orjson
 import pytest
 
-from service import examples, examples_subscriptions
+from service import examples, examples_actions, examples_subscriptions
 from tests.service.sending import WAIT
 
 
@@ -53,12 +53,14 @@ async def test_every_example_that_can_be_sent_is_accepted(
     assert len(sent) >= 8
     for method, path, media, value in sent:
         content = value if isinstance(value, str) else orjson.dumps(value)
-        names = {"segment": "big-spenders", "customer": "13748", "subscription": subscription}
+        names = {"segment": "big-spenders", "customer": "13748", "subscription": subscription, "action": "thank"}
+        if "{action}" in path:  # what was sent before has changed the segment
+            await client.put("/v1/segments/big-spenders", json=examples_actions.DOCUMENT)
         address = path.format_map(names)
         answer = await client.request(method, address, content=content, headers={"Content-Type": media})
         assert answer.status_code in (200, 201, 202), (method, path, answer.text)
         assert answer.json().get("valid", True) is True
-        assert answer.json().get("rejected", []) == []
+        assert answer.json().get("rejected", []) in ([], 0)
 
 
 async def test_the_examples_of_answers_are_what_the_service_answers(client: httpx2.AsyncClient) -> None:

@@ -10,10 +10,12 @@ import httpx2
 import orjson
 import pytest
 
+from consumers.state.keys import PartitionKeys
+from service.routes import transitions
 from service.settings import Settings
 from service.wiring import Services
 from tests.service.conftest import opened, served
-from tests.service.sending import BUYERS, event, is_problem, put, send
+from tests.service.sending import BUYERS, WAIT, event, is_problem, put, send
 
 
 class Told(NamedTuple):
@@ -140,6 +142,125 @@ async def test_what_is_no_position_is_400(client: httpx2.AsyncClient, position: 
     if position:
         answer = await client.get("/v1/transitions", headers={"Last-Event-ID": position})
         is_problem(answer, 400, "invalid-parameter")
+
+
+async def test_several_segments_and_customers_and_a_kind_can_be_asked_for(live: httpx2.AsyncClient) -> None:
+    await put(live, BUYERS)
+    await put(live, {"id": "viewers", "enter": {"event": "page_view"}})
+    await put(live, {"id": "carts", "enter": {"event": "cart"}})
+    await send(live, *(event(f"{who}{what}", who, what) for who in ("ana", "bea") for what in ("page_view", "cart")))
+    await send(live, event("p", "ana"))
+    await live.put("/v1/segments/carts/members/ana", headers=WAIT)
+    await live.delete("/v1/segments/carts/members/ana", headers=WAIT)
+    both = await read(live, 3, "?from=start&segment=viewers&segment=buyers")
+    assert {(told.data["subject"], told.data["data"]["segment"]) for told in both} == {
+        ("ana", "viewers"),
+        ("bea", "viewers"),
+        ("ana", "buyers"),
+    }
+    [left] = await read(live, 1, "?from=start&kind=exited")
+    assert left.what == ("ana", "segment.exited")
+    ours = await read(live, 6, "?from=start&customer=ana&customer=bea")
+    assert {told.data["subject"] for told in ours} == {"ana", "bea"}
+    is_problem(await live.get("/v1/transitions?kind=left"), 400, "invalid-parameter")
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+async def page(client: httpx2.AsyncClient, **query: Any) -> dict[str, Any]:
+    answer = await client.get("/v1/transitions", params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 8, 1000])
+async def test_pages_of_any_size_give_what_the_stream_gives(live: httpx2.AsyncClient, limit: int) -> None:
+    await put(live, BUYERS)
+    await bought(live, 0, 8)
+    whole = await read(live, 8, "?from=start")
+    found: list[dict[str, Any]] = []
+    after, more = "start", True
+    while more:
+        answer = await page(live, after=after, limit=limit)
+        assert len(answer["transitions"]) <= limit
+        found += answer["transitions"]
+        after, more = answer["after"], answer["more"]
+    assert sorted(told["id"] for told in found) == sorted(told.data["id"] for told in whole)
+    assert (await page(live, after=after)) == {"transitions": [], "after": after, "more": False}
+    await bought(live, 8, 1)
+    assert [told["subject"] for told in (await page(live, after=after))["transitions"]] == ["c8"]
+
+
+async def test_a_page_of_what_is_asked_for_says_where_it_ended(live: httpx2.AsyncClient) -> None:
+    await put(live, BUYERS)
+    await bought(live, 0, 9)
+    first = await page(live, after="start", limit=1, customer=["c3", "c7"])
+    assert len(first["transitions"]) == 1
+    assert first["more"] is True
+    rest = await page(live, after=first["after"], limit=1, customer=["c3", "c7"])
+    assert {told["subject"] for told in first["transitions"] + rest["transitions"]} == {"c3", "c7"}
+    assert (await page(live, after="now", limit=5))["transitions"] == []
+    assert len((await page(live, limit=4))["transitions"]) == 4
+
+
+async def test_a_page_looks_at_so_many_transitions_and_no_more(
+    live: httpx2.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transitions, "_LOOKED_AT_MAX", 4)
+    monkeypatch.setattr(services, "settings", services.settings.model_copy(update={"feed_batch": 2}))
+    await put(live, BUYERS)
+    await bought(live, 0, 9)
+    rounds, after, more = 0, "start", True
+    while more:
+        answer = await page(live, after=after, customer="nobody")
+        assert answer["transitions"] == []
+        rounds, after, more = rounds + 1, answer["after"], answer["more"]
+    assert rounds >= 2
+    await bought(live, 9, 1)
+    assert [told["subject"] for told in (await page(live, after=after))["transitions"]] == ["c9"]
+
+
+async def test_an_empty_page_can_be_held_until_there_is_something(live: httpx2.AsyncClient) -> None:
+    await put(live, BUYERS)
+    asked = {"after": "now", "customer": "bea"}
+    waiting = asyncio.create_task(live.get("/v1/transitions", params=asked, headers={"Prefer": "wait=30"}))
+    await asyncio.sleep(0.3)
+    await send(live, event("1", "ana"))
+    await send(live, event("2", "bea"))
+    answer = await asyncio.wait_for(waiting, 20)
+    assert [told["subject"] for told in answer.json()["transitions"]] == ["bea"]
+    assert answer.headers["preference-applied"] == "wait"
+    answer = await live.get("/v1/transitions", params=asked, headers={"Prefer": "wait=0"})
+    assert answer.json()["transitions"] == []
+    assert "preference-applied" not in answer.headers
+
+
+async def test_who_asks_for_a_stream_gets_one_whatever_else_is_asked(live: httpx2.AsyncClient) -> None:
+    await put(live, BUYERS)
+    await bought(live, 0, 2)
+    found = await read(live, 2, "?after=start&limit=1", Accept="text/event-stream")
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    "query", ["after=x", "limit=0", "limit=1001", "limit=x", "after=now&from=start", "limit=1&from=1.1-1.1-1.1"]
+)
+async def test_a_page_that_cannot_be_meant_is_400(client: httpx2.AsyncClient, query: str) -> None:
+    is_problem(await client.get(f"/v1/transitions?{query}"), 400, "invalid-parameter")
+
+
+async def test_a_page_after_what_was_trimmed_is_410(live: httpx2.AsyncClient, services: Services) -> None:
+    await put(live, BUYERS)
+    start = (await page(live, after="now"))["after"]
+    for number in range(8):
+        await bought(live, number, 1)
+    for partition in range(2):
+        keys = PartitionKeys(partition)
+        await services.store.call("XTRIM", keys.out, "MAXLEN", 1)
+    is_problem(await live.get("/v1/transitions", params={"after": start}), 410, "position-lost")
 
 
 async def test_an_idle_stream_is_kept_open_by_comments(settings: Settings) -> None:

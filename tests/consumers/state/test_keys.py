@@ -10,6 +10,7 @@ import pytest
 
 from consumers.log.redis_streams import RedisLog
 from consumers.state import keys
+from consumers.state.imports import Import, Imports
 from consumers.state.registry import Registry
 from consumers.state.store import Store
 from tests.consumers.evaluator.worlds import SEGMENTS, Line, evaluate, random_events, write
@@ -70,6 +71,7 @@ async def test_every_key_has_a_line_that_says_whose_it_is(store: Store, log: Red
     poison: list[Line] = [(events[-1][0], b"poison")]
     await write(store, events + poison)
     await evaluate(store, log)
+    await Imports(store).finish(Import("import-1", "vip", "ana", False, 0, 0), [])
     table = _table()
     found = {key.decode() for key in await store.call("KEYS", "*")}
     matched = set()
