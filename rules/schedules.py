@@ -42,6 +42,25 @@ def latest_run(now: int, every: Every, tz: str) -> int:
     return instant_of(_first_day(before, every), every.at, tz)
 
 
+def following_run(now: int, every: Every, tz: str) -> int:
+    """The first instant (ms) after `now` at which a run is due."""
+    if 0 < every.every.ms < DAY_MS:
+        step, today = every.every.ms // 60_000, local_date(now, tz)
+        days = (today, today + timedelta(days=1))
+        minutes = range(every.at % step, _DAY_MINUTES, step)
+        return min(instant for day in days for minute in minutes if (instant := instant_of(day, minute, tz)) > now)
+    first = _first_day(local_date(now, tz), every)
+    if (due := instant_of(first, every.at, tz)) > now:
+        return due
+    following = first + timedelta(days=every.every.ms // DAY_MS) if every.every.ms else _months_on(first, every)
+    return instant_of(following, every.at, tz)
+
+
+def _months_on(first: date, every: Every) -> date:
+    year, month0 = divmod(first.year * 12 + first.month - 1 + every.every.months, 12)
+    return date(year, month0 + 1, 1)
+
+
 def _first_day(day: date, every: Every) -> date:
     """The first day of the period around a day."""
     if every.every.months:

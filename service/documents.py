@@ -11,6 +11,7 @@ import orjson
 import yaml
 from fastapi import Request
 
+from consumers.connectors.port import Connectors
 from consumers.state.registry import Entry
 from rules.errors import Mistake, SegmentInvalid
 from rules.language import check_set, load_json, load_yaml, parse_document, sentence, texts, words
@@ -58,6 +59,15 @@ def check_among(segment: Segment, entries: Mapping[str, Entry]) -> list[Mistake]
     """What is wrong with a document among those there are: references to nothing, rings."""
     others = {name: parsed(entry.document) for name, entry in entries.items() if name != segment.id}
     return check_set({**others, segment.id: segment}, segments_max=len(others) + 1)
+
+
+def check_calls(connectors: Connectors, segment: Segment) -> list[Mistake]:
+    """What is wrong with the calls of a document's actions, as far as this process knows connectors."""
+    return [
+        mistake
+        for action in segment.actions
+        for mistake in connectors.check(action.use, action.with_, action.at, both_ways=action.on == "member")
+    ]
 
 
 def parsed(document: Mapping[str, Any]) -> Segment:

@@ -13,7 +13,7 @@ from consumers.state.registry import Conflict, Entry, RegistryMoved, Snapshot
 from rules.errors import SegmentInvalid
 from rules.language import references
 from service.answers import instant
-from service.documents import Document, check_among, in_words, parsed
+from service.documents import Document, check_among, check_calls, in_words, parsed
 from service.headers import if_match
 from service.problems import Problem, no_segment, unavailable
 from service.wiring import Services
@@ -30,7 +30,7 @@ async def known(parts: Services, segment: str) -> Entry:
     return entry
 
 
-async def save(parts: Services, request: Request, document: Document) -> tuple[Entry, bool]:
+async def save(parts: Services, request: Request, document: Document, by: str) -> tuple[Entry, bool]:
     """Makes or changes a segment; answers its entry and whether it is new. Raises Problem, SegmentInvalid."""
     for _ in range(_ATTEMPTS):
         snapshot = await parts.registry.snapshot()
@@ -46,6 +46,7 @@ async def save(parts: Services, request: Request, document: Document) -> tuple[E
                 expected_version=current.version if current else None,
                 must_not_exist=current is None,
                 revision=snapshot.revision,
+                by=by,
             )
         except (RegistryMoved, Conflict):
             continue
@@ -56,12 +57,12 @@ def _check(parts: Services, document: Document, snapshot: Snapshot) -> None:
     most = parts.settings.segments_max
     if document.segment.id not in snapshot.entries and len(snapshot.entries) >= most:
         raise Problem(409, "segments-limit", f"At most {most} segments can exist; delete one first.", limit=most)
-    mistakes = check_among(document.segment, snapshot.entries)
+    mistakes = check_among(document.segment, snapshot.entries) + check_calls(parts.connectors, document.segment)
     if mistakes:
         raise SegmentInvalid(mistakes)
 
 
-async def remove(parts: Services, request: Request, segment: str) -> None:
+async def remove(parts: Services, request: Request, segment: str, by: str) -> None:
     """Deletes a segment that no other names. Raises Problem."""
     for _ in range(_ATTEMPTS):
         snapshot = await parts.registry.snapshot()
@@ -73,7 +74,7 @@ async def remove(parts: Services, request: Request, segment: str) -> None:
             named = ", ".join(naming)
             raise Problem(409, "segment-named", f"{segment} is named by {named}: change that first.", named_by=naming)
         try:
-            await parts.registry.delete(segment, expected_version=current.version, revision=snapshot.revision)
+            await parts.registry.delete(segment, expected_version=current.version, revision=snapshot.revision, by=by)
         except (RegistryMoved, Conflict):
             continue
         return
@@ -89,7 +90,7 @@ def named_by(snapshot: Snapshot, segment: str) -> list[str]:
     )
 
 
-async def set_running(parts: Services, request: Request, segment: str, *, running: bool) -> Entry:
+async def set_running(parts: Services, request: Request, segment: str, by: str, *, running: bool) -> Entry:
     """Resumes or pauses; a segment that already is so stays as it is. Raises Problem."""
     for _ in range(_ATTEMPTS):
         current = await known(parts, segment)
@@ -98,7 +99,7 @@ async def set_running(parts: Services, request: Request, segment: str, *, runnin
         if current.state == ("active" if running else "paused"):
             return current
         try:
-            changed = await change(segment, expected_version=current.version)
+            changed = await change(segment, expected_version=current.version, by=by)
         except (RegistryMoved, Conflict):
             continue
         if changed is not None:
@@ -120,6 +121,7 @@ def _described(entry: Entry, size: int, activation: Activation) -> dict[str, Any
     return {
         "id": entry.segment,
         "version": entry.version,
+        "revision": entry.revision,
         "state": "paused" if entry.state == "paused" else "active" if judged else "activating",
         "size": size,
         "activation": {"judged": activation.judged, "total": activation.total},

@@ -63,22 +63,11 @@ class Caller:
 
     async def _against(self, spec: Spec, call: Call, profile: Profile | None) -> Outcome | None:
         """Why a call is not made, or not now."""
-        action, item, now = spec.action, call.item, self._clock.now_ms()
-        if action.quiet_hours is not None:
-            until = quiet_until(now, action.quiet_hours, spec.timezone)
-            if until is not None:
-                return Later(until, "quiet hours")
-        if (why := left_meanwhile(spec, item, profile)) is not None:
-            return Dropped(why)
-        if action.unless is not None:
-            holds = await self._conditions.holds(spec.segment, action.id, spec.version, item.customer_id, profile, now)
-            if holds is None:
-                return Later(now + self._settings.unready_ms, "what `unless` asks is not collected yet")
-            if holds:
-                return Dropped("`unless` holds")
-        if action.limit is not None and not await self._reserved(spec, action.limit, call, now):
-            return Dropped(f"the limit: {action.limit.per_customer} per {action.limit.per.text}")
-        return None
+        now, limit = self._clock.now_ms(), spec.action.limit
+        found = await against(spec, call, profile, now, self._conditions, self._settings.unready_ms)
+        if found is None and limit is not None and not await self._reserved(spec, limit, call, now):
+            return Dropped(f"the limit: {limit.per_customer} per {limit.per.text}")
+        return found
 
     async def _reserved(self, spec: Spec, limit: Limit, call: Call, now: int) -> bool:
         since = add(now, limit.per, spec.timezone, -1)
@@ -92,6 +81,26 @@ class Caller:
         for call, end in zip(calls, ends, strict=True):
             if not isinstance(end, Done | Failed | Later):
                 await self._counts.release(spec.target, call.item.customer_id, call.key)
+
+
+async def against(
+    spec: Spec, call: Call, profile: Profile | None, now: int, conditions: Conditions, unready_ms: int = 0
+) -> Outcome | None:
+    """Why a call is not made at `now` (ms), its limit aside. Changes nothing."""
+    action, item = spec.action, call.item
+    if action.quiet_hours is not None:
+        until = quiet_until(now, action.quiet_hours, spec.timezone)
+        if until is not None:
+            return Later(until, "quiet hours")
+    if (why := left_meanwhile(spec, item, profile)) is not None:
+        return Dropped(why)
+    if action.unless is not None:
+        holds = await conditions.holds(spec.segment, action.id, spec.version, item.customer_id, profile, now)
+        if holds is None:
+            return Later(now + unready_ms, "what `unless` asks is not collected yet")
+        if holds:
+            return Dropped("`unless` holds")
+    return None
 
 
 def left_meanwhile(spec: Spec, item: Item, profile: Profile | None) -> str | None:

@@ -20,6 +20,12 @@ def target_id(segment: str, action: str) -> str:
     return f"act/{segment}/{action}"
 
 
+def call_key(action: str, item_id: str) -> str:
+    """`action:transition id`, `action:run:<run>:<customer>`; with a hash where that is too long."""
+    key = f"{action}:{item_id}"
+    return key if len(key) <= KEY_CHARS_MAX else f"{action}:{hashlib.sha256(item_id.encode()).hexdigest()}"
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """One action as its segment's entry has it. `version`: of what evaluators were told of the segment's actions."""
@@ -101,11 +107,7 @@ class ActionTarget:
         return True
 
     def key(self, item: Item) -> str:
-        """`action:transition id`, `action:run:<run>:<customer>`; its hash where that is too long."""
-        key = f"{self._action.id}:{item.id}"
-        if len(key) <= KEY_CHARS_MAX:
-            return key
-        return f"{self._action.id}:{hashlib.sha256(item.id.encode()).hexdigest()}"
+        return call_key(self._action.id, item.id)
 
     def turn(self, item: Item) -> Turn | None:
         """In order per customer. A run is no reason for those who wait to come first, nor do they keep it waiting."""

@@ -26,6 +26,8 @@ dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: records that cou
 app.add_typer(dlq_app, name="dlq")
 connectors_app = typer.Typer(no_args_is_help=True, help="Connectors: how other systems are called.")
 app.add_typer(connectors_app, name="connectors")
+actions_app = typer.Typer(help="Deliver webhooks and make the calls of actions; or try one action.")
+app.add_typer(actions_app, name="actions")
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files or directories.", show_default=False)]
 SegmentPaths = Annotated[
@@ -100,6 +102,37 @@ def evaluator(host: Host = None, port: OpsPort = None) -> None:
     from service.cli.roles import run_evaluator
 
     run_evaluator(host=host, port=port)
+
+
+@actions_app.callback(invoke_without_command=True)
+def actions(context: typer.Context, host: Host = None, port: OpsPort = None) -> None:
+    """Deliver only: webhooks and the calls of actions, as many processes as are wanted. Needs REDIS_URL.
+
+    Answers /healthz, /readyz, /metrics and /v1/status over HTTP.
+    """
+    if context.invoked_subcommand is None:
+        from service.cli.roles import run_actions
+
+        run_actions(host=host, port=port)
+
+
+@actions_app.command("try")
+def actions_try(
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="`segment/action`.", show_default=False)],
+    customer: Annotated[str, typer.Option(help="For whom.", show_default=False)],
+    segments: SegmentPaths = [],  # noqa: B006
+    send: Annotated[bool, typer.Option("--send", help="Make the call, once.")] = False,
+    server: Server = LOCAL,
+    token: Token = None,
+) -> None:
+    """Show what an action would send for one customer, secrets masked. Nothing is sent without --send.
+
+    The running service renders it, as it knows the customer. With --segments the document is taken from files: one that
+    is not applied yet can be tried.
+    """
+    from service.cli.actions import run_try
+
+    run_try(action, customer, segments, server, token, send=send)
 
 
 @app.command()

@@ -40,7 +40,7 @@ def run_diff(paths: Sequence[Path], server: str, token: str | None, *, exit_code
     for file in difference.added:
         say(f"+ {file.segment.id}: {sentence(file.segment)}", "green")
     for file, standing, meaning in difference.changed:
-        say(f"~ {file.segment.id}" + ("" if meaning else ": only its text (comments, order, name) differs"), "yellow")
+        say(f"~ {file.segment.id}{'' if meaning else _only(file, standing)}", "yellow")
         if meaning:
             say(f"    was  {standing.sentence}\n    now  {sentence(file.segment)}")
     for standing in difference.missing:
@@ -105,6 +105,15 @@ def _plain(file: SegmentFile) -> object:
 def _meaning(segment: Segment) -> object:
     """A document but for its name and description: what decides who is a member."""
     return (segment.enter, segment.exit, segment.hold, segment.timezone, segment.list)
+
+
+def _only(file: SegmentFile, standing: Standing) -> str:
+    """What differs where the rule does not."""
+    before, now = ({action.id: action for action in each.actions} for each in (parsed(standing.document), file.segment))
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if changed:
+        return f": only its actions differ ({', '.join(changed)})"
+    return ": only its text (comments, order, name) differs"
 
 
 def _standing_in_order(missing: Sequence[Standing]) -> list[Standing]:

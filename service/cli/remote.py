@@ -27,6 +27,11 @@ class Standing:
     version: int
     document: dict[str, Any]
     sentence: str
+    revision: int = 0
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.version}.{self.revision}"' if self.revision else f'"{self.version}"'
 
 
 class Remote:
@@ -41,7 +46,9 @@ class Remote:
         while True:
             page = self._call("GET", "/v1/segments", params={"limit": _PAGE} | ({"cursor": cursor} if cursor else {}))
             for each in page.json()["segments"]:
-                found[each["id"]] = Standing(each["id"], each["version"], each["document"], each["words"]["sentence"])
+                found[each["id"]] = Standing(
+                    each["id"], each["version"], each["document"], each["words"]["sentence"], each.get("revision", 0)
+                )
             cursor = page.json()["cursor"]
             if cursor is None:
                 return found
@@ -52,12 +59,17 @@ class Remote:
 
     def put(self, segment: str, text: str, media_type: str, standing: Standing | None) -> None:
         """Makes a segment, or changes the version that stands, and no other."""
-        condition = {"If-Match": f'"{standing.version}"'} if standing else {"If-None-Match": "*"}
+        condition = {"If-Match": standing.etag} if standing else {"If-None-Match": "*"}
         headers = {"Content-Type": media_type, **condition}
         self._call("PUT", f"/v1/segments/{segment}", content=text.encode(), headers=headers)
 
     def delete(self, standing: Standing) -> None:
-        self._call("DELETE", f"/v1/segments/{standing.id}", headers={"If-Match": f'"{standing.version}"'})
+        self._call("DELETE", f"/v1/segments/{standing.id}", headers={"If-Match": standing.etag})
+
+    def try_action(self, segment: str, action: str, asked: dict[str, Any]) -> dict[str, Any]:
+        """What an action would send, or has sent."""
+        found: dict[str, Any] = self._call("POST", f"/v1/segments/{segment}/actions/{action}/try", json=asked).json()
+        return found
 
     def status(self) -> dict[str, Any]:
         """The answer of `/v1/status`."""

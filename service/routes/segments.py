@@ -9,7 +9,7 @@ from service import examples
 from service.answers import answer
 from service.cursors import after, cursor_of
 from service.documents import read_document, written_as_yaml
-from service.guard import With
+from service.guard import Caller, With
 from service.headers import not_modified, wait_seconds, wants_yaml
 from service.params import Cursor, Limit, SegmentId
 from service.segments import describe, known, remove, save, set_running, wait_until_judged
@@ -52,34 +52,35 @@ async def get_segment(parts: With, segment: SegmentId, request: Request) -> Resp
     responses=examples.PUT_SEGMENT,
     openapi_extra=examples.DOCUMENT_BODY,
 )
-async def put_segment(parts: With, segment: SegmentId, request: Request) -> Response:
-    """A document as JSON or YAML; its `id` is the one in the address. The same document again makes no new version.
+async def put_segment(parts: With, segment: SegmentId, request: Request, by: Caller) -> Response:
+    """A document as JSON or YAML; its `id` is the one in the address. The same document again makes no new version, nor
+    does one of which only the `actions` differ: that makes a new `revision`, and nobody is judged again.
 
     `If-Match: "3"` changes that version only, `If-None-Match: *` makes a new one only (else 412). `Prefer: wait=10`
     holds the answer until everybody was judged by it.
     """
     document = await read_document(request, segment)
-    entry, created = await save(parts, request, document)
+    entry, created = await save(parts, request, document, by)
     return await _told(parts, request, entry, 201 if created else 200)
 
 
 @changes.delete("/{segment}", summary="Delete a segment", status_code=204, responses=examples.DELETE_SEGMENT)
-async def delete_segment(parts: With, segment: SegmentId, request: Request) -> Response:
+async def delete_segment(parts: With, segment: SegmentId, request: Request, by: Caller) -> Response:
     """All its members leave (cause `definition`). Refused (409) while another segment names it."""
-    await remove(parts, request, segment)
+    await remove(parts, request, segment, by)
     return Response(status_code=204)
 
 
 @changes.post("/{segment}/pause", summary="Freeze a segment's members", responses=examples.PAUSE_SEGMENT)
-async def pause_segment(parts: With, segment: SegmentId, request: Request) -> Response:
+async def pause_segment(parts: With, segment: SegmentId, request: Request, by: Caller) -> Response:
     """Nobody enters or leaves until `resume`; events are folded on meanwhile."""
-    return await _told(parts, request, await set_running(parts, request, segment, running=False), 200)
+    return await _told(parts, request, await set_running(parts, request, segment, by, running=False), 200)
 
 
 @changes.post("/{segment}/resume", summary="Judge a paused segment again", responses=examples.PAUSE_SEGMENT)
-async def resume_segment(parts: With, segment: SegmentId, request: Request) -> Response:
+async def resume_segment(parts: With, segment: SegmentId, request: Request, by: Caller) -> Response:
     """Everybody is judged afresh (cause `definition`)."""
-    return await _told(parts, request, await set_running(parts, request, segment, running=True), 200)
+    return await _told(parts, request, await set_running(parts, request, segment, by, running=True), 200)
 
 
 async def _told(parts: With, request: Request, entry: Entry, status: int) -> Response:

@@ -9,7 +9,7 @@ from rules.limits import DOCUMENT_BYTES_MAX
 from service import examples
 from service.answers import answer
 from service.bodies import read_body
-from service.documents import check_among, parse, told_in_words
+from service.documents import check_among, check_calls, parse, told_in_words
 from service.guard import With
 from service.problems import told
 
@@ -20,7 +20,8 @@ router = APIRouter(prefix="/v1/segments", tags=["segments"])
 async def validate(parts: With, request: Request) -> Response:
     """Always 200 for a body that arrives: `valid`, every mistake with its place, and the condition in plain words.
 
-    References are checked against the segments there are, with this one among them.
+    References are checked against the segments there are, with this one among them, and the calls of actions against
+    the connectors there are.
     """
     body = await read_body(request, DOCUMENT_BYTES_MAX, DOCUMENT_BYTES_MAX)
     try:
@@ -28,6 +29,7 @@ async def validate(parts: With, request: Request) -> Response:
     except SegmentInvalid as error:
         return answer({"valid": False, "mistakes": told(error.mistakes), "mistakes_total": error.total, "words": None})
     mistakes = check_among(segment, (await parts.registry.snapshot()).entries)
+    mistakes += check_calls(parts.connectors, segment)
     return answer(
         {
             "valid": not mistakes,

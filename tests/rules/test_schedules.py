@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rules.actions import Every, QuietHours
 from rules.language.documents import Duration
 from rules.limits import DAY_MS
-from rules.schedules import latest_run, quiet_until
+from rules.schedules import following_run, latest_run, quiet_until
 from rules.times import format_instant, parse_instant
 
 NIGHT = QuietHours(22 * 60, 8 * 60)
@@ -94,3 +94,12 @@ def test_a_run_that_is_due_stays_the_latest_until_the_next(now: int, name: str, 
     assert latest <= now
     assert latest_run(latest, every, tz) == latest
     assert latest_run(now - 1, every, tz) <= latest
+
+
+@given(INSTANTS, st.sampled_from(sorted(EVERY)), ZONES)
+def test_the_following_run_is_the_next_one_that_is_the_latest(now: int, name: str, tz: str) -> None:
+    every = EVERY[name]
+    following = following_run(now, every, tz)
+    assert following > now
+    assert latest_run(following, every, tz) == following
+    assert latest_run(following - 1, every, tz) <= now
