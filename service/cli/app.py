@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 segments_app = typer.Typer(no_args_is_help=True, help="Segment documents in files: check, test, compare, apply.")
 app.add_typer(segments_app, name="segments")
+members_app = typer.Typer(no_args_is_help=True, help="Members of a segment, from and into CSV files.")
+app.add_typer(members_app, name="members")
 dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be taken.")
 app.add_typer(dlq_app, name="dlq")
 connectors_app = typer.Typer(no_args_is_help=True, help="Connectors: how other systems are called.")
@@ -249,6 +251,37 @@ def dlq_replay(
     from service.cli.dlq import run_replay
 
     run_replay(ids, reason, everything=everything, sources=sources, data_dir=data_dir)
+
+
+# -- members ----------------------------------------------------------------------------------------------------------
+
+
+@members_app.command("import")
+def members_import(
+    segment: Annotated[str, typer.Argument(help="The segment's id.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Also gzip.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file; change nothing.")] = False,
+    ignore_columns: Annotated[bool, typer.Option("--ignore-columns", help="Pass over unknown columns.")] = False,
+    key: Annotated[str | None, typer.Option(help="Of an import that broke off: a row counts once.")] = None,
+    server: Server = LOCAL,
+    token: Token = None,
+) -> None:
+    """Add and remove members by a file: customer_id, and if wanted action (add, remove, clear) and until."""
+    from service.cli.members import run_import
+
+    run_import(segment, file, server, token, dry_run=dry_run, ignore_columns=ignore_columns, key=key)
+
+
+@members_app.command("export")
+def members_export(
+    segment: Annotated[str, typer.Argument(help="The segment's id.", show_default=False)],
+    server: Server = LOCAL,
+    token: Token = None,
+) -> None:
+    """Write the members as CSV to standard output: customer_id,since."""
+    from service.cli.members import run_export
+
+    run_export(segment, server, token)
 
 
 # -- segments in files ------------------------------------------------------------------------------------------------

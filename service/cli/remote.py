@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ import httpx2
 from rules.errors import SegmentdError
 
 TIMEOUT_S = 30.0
+UPLOAD_TIMEOUT_S = 300.0  # of silence: a service takes rows as fast as its log does
+_UNAVAILABLE = 503
 _PAGE = 500
 
 
@@ -69,6 +71,34 @@ class Remote:
     def try_action(self, segment: str, action: str, asked: dict[str, Any]) -> dict[str, Any]:
         """What an action would send, or has sent."""
         found: dict[str, Any] = self._call("POST", f"/v1/segments/{segment}/actions/{action}/try", json=asked).json()
+        return found
+
+    def members(self, segment: str) -> Iterator[tuple[str, str]]:
+        """Every member, newest first: (customer, since)."""
+        query: dict[str, Any] = {"limit": _PAGE}
+        while True:
+            page = self._call("GET", f"/v1/segments/{segment}/members", params=query).json()
+            for each in page["members"]:
+                yield each["customer_id"], each["since"]
+            if page["cursor"] is None:
+                return
+            query["cursor"] = page["cursor"]
+
+    def upload(
+        self, path: str, content: Iterable[bytes], headers: dict[str, str], query: dict[str, str]
+    ) -> dict[str, Any]:
+        """Sends a file piece by piece; the answer, also where it is that no row could be taken."""
+        try:
+            answer = self._client.post(
+                path, content=content, headers=headers, params=query, timeout=httpx2.Timeout(UPLOAD_TIMEOUT_S)
+            )
+        except httpx2.HTTPError as error:
+            raise ServerSaidNo(f"{self._client.base_url}: {error or type(error).__name__}") from None
+        found: dict[str, Any] = {}
+        with suppress(ValueError):
+            found = answer.json()
+        if (answer.is_error and "errors_total" not in found) or answer.status_code == _UNAVAILABLE:
+            raise ServerSaidNo(f"POST {path}: {_problem(answer)}")
         return found
 
     def status(self) -> dict[str, Any]:
