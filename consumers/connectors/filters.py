@@ -33,7 +33,20 @@ KEPT = (
 """Of Liquid's own."""
 
 _PASS_UNDEFINED = frozenset(
-    {"default", "digits", "downcase", "email", "google_email", "int", "md5", "number", "phone", "sha256", "strip"}
+    {
+        "default",
+        "digits",
+        "downcase",
+        "email",
+        "google_email",
+        "google_phone",
+        "int",
+        "md5",
+        "number",
+        "phone",
+        "sha256",
+        "strip",
+    }
 )
 
 
@@ -189,6 +202,7 @@ _OURS: dict[str, Callable[..., Any]] = {
     "digits": _digits,
     "email": identities.email,
     "google_email": identities.google_email,
+    "google_phone": identities.google_phone,
     "int": _int,
     "json": _json,
     "md5": _md5,

@@ -66,3 +66,13 @@ def phone(value: Any, country: Any = "") -> str | None:
     else:
         found = code + digits.removeprefix("0")
     return found if _DIGITS_MIN <= len(found) <= _DIGITS_MAX and not found.startswith("0") else None
+
+
+def google_phone(value: Any, country: Any = "") -> str | None:
+    """`{{ customer.phone | google_phone: "1" }}`: the same with the plus that Google hashes too.
+
+    >>> google_phone("(800)555-0100", "1")
+    '+18005550100'
+    """
+    found = phone(value, country)
+    return f"+{found}" if found else None

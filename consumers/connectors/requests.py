@@ -38,6 +38,7 @@ class Prepared:
     variables: Variables
     places: tuple[int, ...]
     elements: tuple[Any, ...] = ()
+    around: bytes | None = None  # the body without elements: who has the same can go in one request
 
     def body(self) -> bytes | None:
         """The bytes to be sent. Raises RenderFailed."""
@@ -78,6 +79,7 @@ def prepare(request: Request, base: str, variables: Variables, place: int) -> Pr
         variables=variables,
         places=(place,),
         elements=(element,) if request.each is not None else (),
+        around=_body(request, {**variables, "each": []}) if request.each is not None else None,
     )
     if request.each is None:
         prepared.body()
@@ -107,8 +109,7 @@ def together(prepared: Sequence[Prepared]) -> list[Prepared]:
 def _sameness(prepared: Prepared, number: int) -> Any:
     if prepared.request.each is None or prepared.request.batch_max == 1:
         return number
-    around = _body(prepared.request, {**prepared.variables, "each": []})
-    return (id(prepared.request), prepared.url, prepared.query, prepared.headers, around)
+    return (id(prepared.request), prepared.url, prepared.query, prepared.headers, prepared.around)
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from consumers.connectors.identities import email, google_email, phone
 from consumers.connectors.templates import compile_value
 
 GOOGLE = "{{ customer.email | google_email | sha256 }}"
-GOOGLE_PHONE = '{{ customer.phone | phone: "1" | prepend: "+" | sha256 }}'
+GOOGLE_PHONE = '{{ customer.phone | google_phone: "1" | sha256 }}'
 META = "{{ customer.email | email | sha256 }}"
 META_PHONE = "{{ customer.phone | phone | sha256 }}"
 MAILCHIMP = "{{ customer.email | email | md5 }}"
