@@ -49,9 +49,12 @@ class GoogleAds(Vendor):
         wrong = list(_wrong(body, removing))
         if wrong:
             return error(400, "INVALID_ARGUMENT", "There was a problem with the request.", wrong)
-        for member in body["audienceMembers"]:
-            one = tuple(next(iter(each.values())) for each in member["userData"]["userIdentifiers"])
-            self.people = {known for known in self.people if not set(known) & set(one)} | (set() if removing else {one})
+        sent = {
+            tuple(value for each in member["userData"]["userIdentifiers"] for value in each.values())
+            for member in body["audienceMembers"]
+        }
+        met = {value for one in sent for value in one}
+        self.people = {known for known in self.people if not met & set(known)} | (set() if removing else sent)
         self.consents.append(body.get("consent"))
         return Told(200, {"requestId": f"126365e1-16d0-4c81-9de9-f362711e{len(self.consents):04d}"})
 
