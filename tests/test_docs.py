@@ -118,7 +118,7 @@ def variable(setting: str) -> str:
 
 
 def told_default(default: Any) -> str:
-    if default in (None, "", Tokens(())):
+    if default in (None, "", (), Tokens(())):
         return "–"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
