@@ -15,6 +15,7 @@ from consumers.delivery.holding import Holding, Tools
 from consumers.delivery.jobs import END, Job, Jobs, Open
 from consumers.delivery.records import encode
 from consumers.delivery.roster import Roster
+from consumers.relay.waiting import heed_cancellation, set_or_time
 from consumers.state.deliveries import Fenced
 from rules.errors import Unavailable
 
@@ -43,6 +44,7 @@ class Enqueuing:
     async def run(self) -> None:
         """For ever."""
         while True:
+            heed_cancellation()
             self.bell.clear()
             busy = False
             try:
@@ -53,8 +55,7 @@ class Enqueuing:
             except Unavailable as error:
                 _log.warning("jobs wait for the store", reason=str(error))
             settings = self._tools.settings
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.bell.wait(), (settings.flush_ms if busy else settings.jobs_ms) / 1000)
+            await set_or_time(self.bell, (settings.flush_ms if busy else settings.jobs_ms) / 1000)
             if not busy:
                 self._looked_s = float("-inf")
 

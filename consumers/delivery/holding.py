@@ -13,6 +13,7 @@ from consumers.delivery.following import Following, Pages
 from consumers.delivery.metrics import Metrics
 from consumers.delivery.settings import Settings
 from consumers.failpoints import reach
+from consumers.relay.waiting import heed_cancellation
 from consumers.state.deliveries import WAKE_MAX, Bounds, Draft, Fenced, Owner, Parked, Taken, write
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
@@ -94,6 +95,7 @@ class Holding:
         """Write every `flush_ms` what there is, and renew the lease; ends when fenced."""
         settings, clock = self._tools.settings, self._tools.clock
         while not self.fenced:
+            heed_cancellation()
             await asyncio.sleep(settings.flush_ms / 1000)
             late = clock.monotonic() - self._written_s >= settings.heartbeat_ms / 1000
             try:
@@ -113,7 +115,7 @@ class Holding:
                 return
             self._begin()
             assert self._sent is not None
-            if self._sent.empty and not (always or release or self._waiters):
+            if self._sent.empty and not (always or release or self._sent_waiters):
                 self._unsend()
                 return
             await self._send(release=release)

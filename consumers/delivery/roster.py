@@ -13,6 +13,7 @@ from consumers.delivery.following import Place
 from consumers.delivery.holding import Holding, Tools
 from consumers.delivery.port import Target, Targets
 from consumers.delivery.runner import Runner
+from consumers.delivery.waiting import cancel_all
 from consumers.state.deliveries import Parked
 from consumers.state.feed import PositionInvalid, read_position
 from consumers.state.store import Argument
@@ -46,7 +47,7 @@ class Roster:
 
     async def _end(self, name: str) -> None:
         runner = self.runners.pop(name)
-        await _cancel(self._tasks.pop(name))
+        await cancel_all([self._tasks.pop(name)])
         for branch in list(runner.branches.values()):
             holding = branch.holding
             place = branch.cursor.write()
@@ -57,10 +58,7 @@ class Roster:
 
     async def close(self) -> None:
         """End all runners; what they have in hand is as if it had not begun."""
-        for task in self._tasks.values():
-            task.cancel()
-        for task in self._tasks.values():
-            await _cancel(task)
+        await cancel_all(self._tasks.values())
         self._tasks.clear()
 
     def check(self) -> None:
@@ -138,8 +136,3 @@ class Roster:
                 del holding.cursors[name]
                 removed.add(name)
         return sorted(removed)
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

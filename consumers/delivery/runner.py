@@ -4,7 +4,6 @@ another target's calls could use up."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -18,7 +17,9 @@ from consumers.delivery.intake import Intake
 from consumers.delivery.metrics import Ending, kind_of
 from consumers.delivery.pace import Pace
 from consumers.delivery.port import Call, Done, Failed, Gone, Outcome, Target, Targets
+from consumers.delivery.waiting import cancel_all
 from consumers.failpoints import reach
+from consumers.relay.waiting import heed_cancellation, set_or_time
 from consumers.state.deliveries import Parked
 from rules.errors import Unavailable
 
@@ -86,6 +87,7 @@ class Runner:
         """Take, call, wait; for ever."""
         try:
             while True:
+                heed_cancellation()
                 self._bell.clear()
                 more = False
                 for branch in list(self.branches.values()):
@@ -99,9 +101,7 @@ class Runner:
                 else:
                     await self._rest()
         finally:
-            for task in list(self._calls):
-                task.cancel()
-            await asyncio.gather(*self._calls, return_exceptions=True)
+            await cancel_all(self._calls)
 
     async def _round(self, branch: Branch) -> bool:
         """Take what has come in one partition; whether there may be more."""
@@ -146,8 +146,7 @@ class Runner:
         waits += [max(0.0, (due - now_ms) / 1000) for due in dues if due > now_ms]
         if self._ready and not self._stuck and len(self._calls) < self.target.concurrency and self.target.active:
             waits.append(self._patience_s(clock.monotonic()))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._bell.wait(), max(0.001, min(waits)))
+        await set_or_time(self._bell, max(0.001, min(waits)))
 
     # -- calling ------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,9 @@ from consumers.delivery.port import Targets
 from consumers.delivery.roster import Roster
 from consumers.delivery.settings import Settings
 from consumers.delivery.sharing import Sharing
+from consumers.delivery.waiting import cancel_all
 from consumers.failpoints import reach
+from consumers.relay.waiting import heed_cancellation, set_or_time
 from consumers.state.commit import Held
 from consumers.state.deliveries import Fenced, claim
 from consumers.state.keys import DELIVERY_UP, PartitionKeys
@@ -104,10 +106,10 @@ class Worker:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            await _cancel_all(tasks)
+            await cancel_all(tasks)
             await self._give_back()
         finally:
-            await _cancel_all([*tasks, *self._writers.values(), *self._leaving.values()])
+            await cancel_all([*tasks, *self._writers.values(), *self._leaving.values()])
             await self._roster.close()
             for holding in self._holdings.values():
                 await holding.close()
@@ -135,6 +137,7 @@ class Worker:
 
     async def _keep_house(self) -> None:
         while True:
+            heed_cancellation()
             self._bell.clear()
             try:
                 await self._house()
@@ -145,8 +148,7 @@ class Worker:
                 self._away = str(error)
             lacking = self._sharing.wanted is None or not self._sharing.wanted <= self._holdings.keys()
             wait_s = _HELD_S if lacking or self._away else min(self._settings.nap_ms / 1000, 0.5)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._bell.wait(), wait_s)
+            await set_or_time(self._bell, wait_s)
 
     async def _house(self) -> None:
         now_s = self._clock.monotonic()
@@ -159,6 +161,9 @@ class Worker:
             self._targets.changed.clear()
             await self._roster.sync(self._targets.current)
         self._roster.check()
+        for writer in self._writers.values():
+            if writer.done():
+                writer.result()  # which it ends with only when it should not
         await self._tell_ups()
         await self._adjust()
         for holding in list(self._holdings.values()):
@@ -224,7 +229,7 @@ class Worker:
     async def _forget(self, number: int) -> None:
         holding = self._holdings.pop(number)
         self._roster.leave(number)
-        await _cancel_all([self._writers.pop(number)])
+        await cancel_all([self._writers.pop(number)])
         await holding.close()
 
     async def _give_back(self) -> None:
@@ -240,6 +245,7 @@ class Worker:
     async def _watch(self) -> None:
         """Notice what is shown, in all partitions at once."""
         while True:
+            heed_cancellation()
             seen = self._shown.count
             with contextlib.suppress(Unavailable):
                 await self._see(self._holdings.values())
@@ -286,10 +292,3 @@ class Worker:
 
 async def _nothing(waiting: asyncio.Task[bool]) -> None:
     await waiting
-
-
-async def _cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
-    some = list(tasks)
-    for task in some:
-        task.cancel()
-    await asyncio.gather(*some, return_exceptions=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from consumers.delivery.port import Call, Done, Dropped, Failed, Later, Outcome, Refused
@@ -105,7 +107,7 @@ async def test_after_the_schedule_an_item_is_given_up_and_the_next_has_its_turn(
             if standing.next_ms:
                 clock.ms = standing.next_ms
         await world.until(lambda: target.done == ["vip:ana:2"])
-    waits = [b - a for a, b in zip(times, times[1:], strict=False)]
+    waits = [b - a for a, b in itertools.pairwise(times)]
     planned = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]
     assert all(s * 1000 <= ms <= s * 1100 for ms, s in zip(waits, planned, strict=True))
     page = await reads.dead("sub/a", 10)
