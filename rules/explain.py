@@ -9,6 +9,7 @@ from typing import Any
 
 from rules import forecast as ahead
 from rules import show
+from rules.hidden import is_hidden
 from rules.judge import judge, reading
 from rules.language.documents import EventNode
 from rules.meters import Meter
@@ -69,6 +70,8 @@ def aggregates(profile: Profile, plan: Plan, now: int) -> list[dict[str, Any]]:
     "measure", "of"?, "value", "approximate"?}]; only what is not empty."""
     found: dict[int, dict[str, Any]] = {}
     for segment in plan.order:
+        if is_hidden(segment.id):
+            continue
         for leaf in _all_leaves(segment):
             if leaf.slot is None or not isinstance(leaf.node, EventNode) or not _kept(leaf, profile):
                 continue

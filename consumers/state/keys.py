@@ -112,8 +112,8 @@ class PartitionKeys:
     """The keys of one partition."""
 
     __slots__ = (
-        *("dead", "definitions", "judged", "log", "members_prefix", "meta", "out", "prefix", "profile_prefix", "timers"),
-        *("delivered", "deliveries", "delivery_cursors", "delivery_jobs"),
+        *("dead", "definitions", "judged", "log", "members_prefix", "meta", "out", "prefix", "profile_prefix"),
+        *("timers", "delivered", "deliveries", "delivery_cursors", "delivery_jobs"),
     )
 
     def __init__(self, partition: int) -> None:

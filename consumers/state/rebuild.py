@@ -15,6 +15,7 @@ from consumers.state.commit import Meta, Reload
 from consumers.state.definitions import decode
 from consumers.state.keys import REGISTRY, PartitionKeys
 from consumers.state.store import Script, Store
+from rules.hidden import is_hidden
 
 CUSTOMERS_A_STEP = 1_000
 _BEGIN, _SOME, _END = (Script(f"discard_{step}") for step in ("begin", "some", "end"))
@@ -164,6 +165,6 @@ async def restored(store: Store, partitions: Collection[int]) -> Restored:
         customers += judged
         transitions += int(numbered or 0)
         in_force = decode(definitions).in_force()
-        segments |= {segment for segment, each in in_force.items() if each.state != "deleted"}
+        segments |= {name for name, each in in_force.items() if each.state != "deleted" and not is_hidden(name)}
         memberships += sum(await store.calls([("ZCARD", keys.members(each)) for each in in_force]))
     return Restored(customers, memberships, len(segments), transitions)

@@ -78,5 +78,5 @@ async def acting(settings: Settings, **headers: str) -> AsyncIterator[Shop]:
     async with opened(settings) as services, client_of(services, **headers) as client:
         crm = Recorder("crm", ("task", "done"))
         services.connectors.add(crm)
-        services.start_deliveries(make_worker(services))
+        _ = services.start_deliveries(make_worker(services))
         yield Shop(services, client, crm)

@@ -52,6 +52,10 @@ class Recorder:
     def customers(self) -> list[str]:
         return [subject.item.customer_id for _, _, subjects, _ in self.said for subject in subjects]
 
+    @property
+    def keys(self) -> list[str]:
+        return [key for _, _, _, keys in self.said for key in keys]
+
     def batch_max(self, call: str) -> int:
         return self._batch
 
