@@ -33,18 +33,8 @@ from rules.language.documents import (
 from rules.levels import Levels, thresholds_of
 from rules.meters import Meter
 from rules.numbers import MICRO
-from rules.slots import (
-    AttributeSlot,
-    EdgeSlot,
-    MaskSlot,
-    MembershipSlot,
-    NumberSlot,
-    PairSlot,
-    SinceSlot,
-    Slot,
-    TagSlot,
-    number_slot,
-)
+from rules.slots import AttributeSlot, EdgeSlot, MaskSlot, MembershipSlot, SinceSlot, Slot, TagSlot
+from rules.slots_numbers import NumberSlot, PairSlot, number_slot
 from rules.tree import Branch, Leaf, Tree, least_level, share
 from rules.windows import ALL, Calendar, Ever, compile_window
 
@@ -137,8 +127,6 @@ class Builder:
         for slot, slot_asked in zip(self.slots, self._slots.values(), strict=True):
             if slot_asked.gates:
                 _close(slot, slot_asked.gates)
-        for feature in self.features.values():
-            feature.told(feature.slots)
 
     def found_by(self) -> Iterator[tuple[int, frozenset[str], Equal | None]]:
         """Each feature's key, the event types that may touch it, and the equality it can be looked up by."""

@@ -15,7 +15,8 @@ from rules.language.documents import EventNode
 from rules.meters import Meter
 from rules.plan import Plan, SegmentPlan
 from rules.profile import ACTION, CHANGED, SEQUENCE, UNTIL, Profile, done_by
-from rules.slots import EdgeSlot, NumberSlot, PairSlot, SinceSlot
+from rules.slots import EdgeSlot, SinceSlot
+from rules.slots_numbers import NumberSlot, PairSlot
 from rules.times import NEVER, format_instant
 from rules.tree import Leaf, Tree, leaves
 

@@ -4,62 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from rules.aggregates.series import Series
 from rules.concerns import Moved
 from rules.events import Event
 from rules.plan import Plan
 from rules.profile import IN_FORCE, OVERRIDE_RANK, OVERRIDE_TS, RANK, TS, Profile
+from rules.tally import Tally
 from rules.times import NEVER, parse_instant
-
-
-class Tally:
-    """What became of events, counted for metrics."""
-
-    __slots__ = ("capped", "duplicates", "events", "late", "waiting")
-
-    def __init__(self) -> None:
-        self.events = self.duplicates = self.late = self.waiting = self.capped = 0
 
 
 def fold(profile: Profile, event: Event, plan: Plan, now: int, moved: Moved, tally: Tally | None) -> None:
     """Folds an event whose `ts` has come; notes what it moved."""
     index = plan.by_type.get(event.type)
     if index is not None:
-        properties = event.properties
-        features = index.plain
-        for read, table in index.by_value:
-            value = read(properties)
-            if isinstance(value, str) and value in table:
-                features = features + table[value]
-        for feature in features:
-            if feature.accepts is None or feature.accepts(properties):
-                _add(profile, feature, event, now, moved, tally)
+        for add in index.folds:
+            add(profile, event, now, moved, tally)
+        for read, table in index.folds_by_value:
+            value = read(event.properties)
+            if type(value) is str and value in table:
+                for add in table[value]:
+                    add(profile, event, now, moved, tally)
     if event.type == "profile":
         _set_profile(profile, event, plan, now, moved)
     elif event.type == "membership":
         _set_override(profile, event, plan, moved)
-
-
-def _add(profile: Profile, feature: Any, event: Event, now: int, moved: Moved, tally: Tally | None) -> None:
-    series = profile.features.get(feature.key)
-    if series is None:
-        series = Series()
-        if not feature.add(series, event, now):
-            return
-        profile.features[feature.key] = series
-    else:
-        added = feature.add(series, event, now)
-        if not added:
-            return
-        if added == 2 and tally is not None:
-            tally.capped += 1
-    for touched in feature.touched:
-        touched(profile, series, now, moved)
-    if feature.sleepers:
-        levels = profile.levels
-        for gate, opens, touched in feature.sleepers:
-            if levels.get(gate, 0) >= opens:
-                touched(profile, series, now, moved)
 
 
 def _set_profile(profile: Profile, event: Event, plan: Plan, now: int, moved: Moved) -> None:

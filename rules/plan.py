@@ -12,6 +12,7 @@ from rules.aggregates.features import Feature
 from rules.compile import Builder, Equal
 from rules.concerns import Concern, Guard
 from rules.extract import Reader
+from rules.folding import Fold, compiled
 from rules.hidden import is_hidden, parse_definition, segment_of, triggering
 from rules.identity import identity
 from rules.language.documents import Hold, Segment, SegmentNode
@@ -52,12 +53,23 @@ class SegmentPlan:
 
 
 class TypeIndex:
-    """The features that events of one type may touch: those found by an equality filter, and the rest."""
+    """The features that events of one type may touch: those found by an equality filter, and the rest; and their
+    folds, in the same order."""
 
     def __init__(self) -> None:
         self.plain: list[Feature] = []
         self.keyed: dict[str, tuple[Reader, dict[str, list[Feature]]]] = {}
         self.by_value: tuple[tuple[Reader, dict[str, list[Feature]]], ...] = ()
+        self.folds: tuple[Fold, ...] = ()
+        self.folds_by_value: tuple[tuple[Reader, dict[str, tuple[Fold, ...]]], ...] = ()
+
+    def fold_by(self, folds: dict[int, Fold]) -> None:
+        """Called once all features are in; `folds` by feature key."""
+        self.folds = tuple(folds[feature.key] for feature in self.plain)
+        self.folds_by_value = tuple(
+            (read, {value: tuple(folds[feature.key] for feature in found) for value, found in table.items()})
+            for read, table in self.by_value
+        )
 
 
 class Plan:
@@ -141,6 +153,9 @@ def compile_plan(
     plan.features, plan.slots = dict(builder.features), builder.slots
     _index(plan, builder.found_by())
     _collect(plan, collecting, previous)
+    folds = {key: compiled(feature) for key, feature in plan.features.items()}
+    for index in plan.by_type.values():
+        index.fold_by(folds)
     _index_slots(plan)
     _order(plan)
     _connect(plan)
@@ -165,7 +180,7 @@ def _collect(plan: Plan, definitions: Iterable[Definition], previous: Plan | Non
     for key in missing:
         feature = builder.features[key]
         feature.key = key ^ SHADOW
-        feature.told([])
+        feature.slots = []
         if (have := plan.features.get(key)) is not None:  # it will take the other's place
             feature.keep, feature.totals = max(feature.keep, have.keep), feature.totals or have.totals
         plan.features[feature.key] = feature

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from rules.events import Event
-from rules.fold import Tally
 from rules.plan import Plan
 from rules.profile import CHANGED, SEQUENCE, Profile, new_profile
 from rules.step import step, step_one
+from rules.tally import Tally
 from rules.times import NEVER
 from rules.transitions import Transition, traced
 

@@ -18,7 +18,7 @@ from rules.language.documents import (
 from rules.language.documents import Leaf as LeafNode
 from rules.limits import DAY_MS
 from rules.numbers import MICRO, number
-from rules.slots import NumberSlot, PairSlot
+from rules.slots_numbers import NumberSlot, PairSlot
 from rules.tree import Leaf
 
 PLAIN, AGE, AMOUNT, FRACTION = "plain", "age", "amount", "fraction"

@@ -13,7 +13,7 @@ from typing import Any
 from rules.aggregates.series import NO_LIST
 from rules.concerns import Moved
 from rules.events import Event
-from rules.fold import Tally, fold
+from rules.fold import fold
 from rules.forecast import forecast
 from rules.judge import Verdict, why
 from rules.limits import LATE_TOLD_MS_MIN
@@ -21,6 +21,7 @@ from rules.membership import wanted
 from rules.plan import SHADOW, Plan, SegmentPlan
 from rules.profile import ACTION, IN_FORCE, NEW, SEQUENCE, UNTIL, Profile, done_by
 from rules.recent import seen
+from rules.tally import Tally
 from rules.times import NEVER, format_instant
 from rules.transitions import Cause, Transition
 

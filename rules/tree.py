@@ -12,7 +12,8 @@ from rules.language.documents import Leaf as LeafNode
 from rules.language.documents import SampleNode
 from rules.levels import NONE
 from rules.profile import Profile
-from rules.slots import NumberSlot, Slot
+from rules.slots import Slot
+from rules.slots_numbers import NumberSlot
 
 Holds = Callable[[Profile], bool]
 

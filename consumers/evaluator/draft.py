@@ -12,8 +12,8 @@ from consumers.evaluator.hot import Kept
 from consumers.evaluator.metrics import Metrics, Outcome
 from consumers.log.port import NewRecord, Record
 from consumers.state.commit import Commit, DeadLetter, Meta
-from rules.fold import Tally
 from rules.profile import encode
+from rules.tally import Tally
 from rules.times import NEVER
 from rules.transitions import Transition, render
 

@@ -7,7 +7,6 @@ Entries no slot can see any more are dropped, entries beyond the cap are summed 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rules.aggregates.series import COUNT, FIRST, LAST, Series, widen
@@ -16,11 +15,7 @@ from rules.extract import Accepts, Reads
 from rules.limits import DAY_MS, DISTINCT_VALUES_MAX, SERIES_ENTRIES_MAX
 
 if TYPE_CHECKING:
-    from rules.concerns import Moved
-    from rules.profile import Profile
     from rules.slots import Slot
-
-    Touched = Callable[[Profile, Series, int, Moved], None]
 
 
 class Feature:
@@ -31,15 +26,6 @@ class Feature:
     def __init__(self, key: int, accepts: Accepts | None, reads: Reads | None, keep: int, totals: bool) -> None:
         self.key, self.accepts, self.reads, self.keep, self.totals = key, accepts, reads, keep, totals
         self.slots: list[Slot] = []
-        self.touched: tuple[Touched, ...] = ()
-        self.sleepers: tuple[tuple[int, int, Touched], ...] = ()
-
-    def told(self, slots: list[Slot]) -> None:
-        """Called once the slots are complete: `slots` read this feature. `touched` has what an event is told to, each
-        `sleepers` (gate, opens, told) only to what is not asleep."""
-        self.slots = slots
-        self.touched = tuple(slot.touched for slot in slots if slot.gate < 0)
-        self.sleepers = tuple((slot.gate, slot.opens, slot.touched) for slot in slots if slot.gate >= 0)
 
     def add(self, series: Series, event: Event, now: int) -> int:
         """Folds an event that passed the filter; returns 0 if it gave no value, else 1, or 2 if a cap was met."""
@@ -90,6 +76,10 @@ class Feature:
 
     def forget(self, series: Series, n: int) -> None:
         """Called before the n oldest entries, now summed by day, are cut."""
+
+    def entries_max(self) -> int:
+        """How many entries stand exactly."""
+        return SERIES_ENTRIES_MAX
 
     def over(self, series: Series) -> int:
         """How many of the oldest entries are beyond the cap."""

@@ -12,7 +12,8 @@ from rules.aggregates.series import Series
 from rules.compare import key
 from rules.events import Event
 from rules.meters import Meter
-from rules.slots import EdgeSlot, NumberSlot, SinceSlot
+from rules.slots import EdgeSlot, SinceSlot
+from rules.slots_numbers import NumberSlot
 from rules.times import NEVER
 from tests.rules.aggregates.folding import folded
 from tests.rules.building import DAY, HOUR, event, plan_of

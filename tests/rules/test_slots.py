@@ -12,21 +12,8 @@ from rules.events import Event
 from rules.plan import Plan
 from rules.play import Partition
 from rules.profile import Profile
-from rules.slots import (
-    AgeSlot,
-    AttributeSlot,
-    EdgeSlot,
-    MembershipSlot,
-    NumberSlot,
-    PairSlot,
-    RollingCount,
-    RollingSum,
-    SinceSlot,
-    Slot,
-    TagSlot,
-    TotalCount,
-    TotalSum,
-)
+from rules.slots import AttributeSlot, EdgeSlot, MembershipSlot, SinceSlot, Slot, TagSlot
+from rules.slots_numbers import AgeSlot, NumberSlot, PairSlot, RollingCount, RollingSum, TotalCount, TotalSum
 from rules.times import NEVER
 from tests.rules.building import DAY, HOUR, attributed, event, plan_of, tagged
 
