@@ -6,6 +6,7 @@ The library asks for a host and a port and brings TLS itself, with the host as s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from consumers.outbound.errors import OutboundFailed
 from consumers.outbound.resolving import Resolver
 
 _ADDRESS_TIMEOUT_S = 5.0  # for one of several addresses; the request's own time bounds them all
+_TOGETHER_BYTES_MAX = 64 * 1024
 
 
 class Attempt:
@@ -81,12 +83,14 @@ async def _connect(addresses: list[Address], port: int) -> socket.socket:
 
 
 class Stream(httpcore2.AsyncNetworkStream):
-    """A connected socket; bytes flow once it is known whether they are encrypted. Time is bounded by whoever asks."""
+    """A connected socket. Bytes flow once it is known whether they are encrypted, and leave when an answer is asked for.
+    Time is bounded by whoever asks."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._unsent = b""
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -106,15 +110,25 @@ class Stream(httpcore2.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         reader, _ = await self._open()
+        with contextlib.suppress(httpcore2.WriteError):  # who closes early may have said why
+            await self._flush()
         try:
             return await reader.read(max_bytes)
         except OSError as error:
             raise httpcore2.ReadError("the connection broke") from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._unsent += buffer  # headers and a small body leave together: one packet, one call of the kernel
+        if len(self._unsent) >= _TOGETHER_BYTES_MAX:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        if not self._unsent:
+            return
         _, writer = await self._open()
+        unsent, self._unsent = self._unsent, b""
         try:
-            writer.write(buffer)
+            writer.write(unsent)
             await writer.drain()
         except OSError as error:
             raise httpcore2.WriteError("the connection broke") from error
