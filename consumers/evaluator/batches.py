@@ -17,7 +17,7 @@ from consumers.log.port import NewRecord, Record
 from rules.errors import EventRejected
 from rules.events import FROM_THE_LOG, Event
 from rules.records import DefinitionRecord
-from rules.step import step_one
+from rules.step import step, step_one
 from rules.transitions import traced
 from rules.triggers import triggers_of
 
@@ -55,7 +55,9 @@ class Batches:
     async def _batch(self, records: Sequence[Record], items: Sequence[Item]) -> None:
         owned, now = self._owned, self._owned.clock_now.monotonic
         began = now()
-        missing = await owned.have_profiles({item.customer_id: None for item in items if type(item) is Event})
+        due = owned.due_before(max(owned.meta.clock, *(record.timestamp_ms for record in records)))
+        customers = {item.customer_id: None for item in items if type(item) is Event}
+        missing = await owned.have_profiles(customers | dict.fromkeys(due))
         strangers = frozenset(each for each in missing if partition_of(each, self._partitions) != owned.number)
         loaded = now()
         draft, clock = Draft(), owned.meta.clock
@@ -63,6 +65,7 @@ class Batches:
             clock = self._step(draft, clock, records[at : at + _SLICE], items[at : at + _SLICE], strangers)
             await asyncio.sleep(0)
         owned.hot.forget(strangers)
+        self._settle(draft, due, clock)
         if self._restoring is not None:
             await self._restoring.reconcile(draft)
         stepped = now()
@@ -112,6 +115,16 @@ class Batches:
             elif isinstance(item, EventRejected):
                 draft.reject(record, str(item))
         return clock
+
+    def _settle(self, draft: Draft, due: Sequence[str], clock: int) -> None:
+        """Who is known to be due by now, in the same commit: one of its own would cost as much again."""
+        owned, plan = self._owned, self._owned.editions.plan
+        overtaken = [customer_id for customer_id, kept in draft.touched.items() if kept.profile.wake < clock]
+        for customer_id in (*due, *overtaken):
+            kept = owned.hot.get(customer_id)
+            if kept.profile.wake < clock:  # no event has come to it meanwhile
+                draft.touch(customer_id, kept)
+                draft.transitions.extend(step(kept.profile, (), plan, clock)[1])
 
     def _send_home(self, draft: Draft, record: Record, event: Event) -> None:
         """A record of another partition's customer, as a publisher with another partitioner leaves it.

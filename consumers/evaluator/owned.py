@@ -28,7 +28,9 @@ from consumers.state.commit import (
     DeadLetter,
     Meta,
     Reload,
+    Timer,
     apply,
+    read_timers,
     release,
     show,
     take_over,
@@ -40,6 +42,7 @@ from rules.errors import Unavailable
 
 _EPOCH_STRIDE_MAX = 1_000_000
 _COMMIT_PAUSES_S = (0.05, 0.5)  # before the commit is sent again; then the partition is taken over anew
+_NEAREST_MIN, _NEAREST_MAX = 2, 64  # timers that a commit tells: those due by the next batch's clock, hopefully
 
 
 class Letters(Protocol):
@@ -68,7 +71,7 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 class Owned:
-    """Raises Reload, Unavailable. `due`: the earliest timer (ms); `customers`: how many there are."""
+    """Raises Reload, Unavailable. `nearest`: the earliest timers; `customers`: how many there are."""
 
     def __init__(self, number: int, tools: Tools) -> None:
         self.number = number
@@ -77,12 +80,24 @@ class Owned:
         self.settings, self.metrics, self.clock_now = tools.settings, tools.metrics, tools.clock
         self.meta = Meta()
         self.customers = 0
-        self.due: int | None = None
+        self.nearest: list[Timer] = []
+        self._nearest_asked = _NEAREST_MIN
         self.editions = Editions(None)
         hot_max = max(1, self.settings.hot_profiles_max // self.log.partitions)
         self.hot = HotProfiles(self.store, self.keys, hot_max)
         self.relay = tools.relay
         self._dead_letters, self._durably = tools.dead_letters, tools.durably
+
+    @property
+    def due(self) -> int | None:
+        """The earliest timer (ms), None without any."""
+        return self.nearest[0].due if self.nearest else None
+
+    def due_before(self, clock: int) -> list[str]:
+        """Whose timers come before `clock`, as far as the last commit told; the next one tells more, if need be."""
+        found = [timer.customer_id for timer in self.nearest if timer.due < clock]
+        self._nearest_asked = min(_NEAREST_MAX, max(2 * len(found), self._nearest_asked - 1, _NEAREST_MIN))
+        return found
 
     @property
     def position(self) -> Offset:
@@ -101,13 +116,13 @@ class Owned:
                 ("HGETALL", self.keys.meta),
                 ("GET", self.keys.definitions),
                 ("ZCARD", self.keys.judged),
-                ("ZRANGE", self.keys.timers, 0, 0, "WITHSCORES"),
+                ("ZRANGE", self.keys.timers, 0, _NEAREST_MIN - 1, "WITHSCORES"),
             ]
         )
         known, self.meta = self.meta, Meta.parse(flat)
         if (self.meta.epoch, self.meta.commit) != (known.epoch, known.commit):
             raise Reload("somebody else wrote while the partition was taken over")
-        self.due = int(float(nearest[1])) if nearest else None
+        self.nearest = read_timers(nearest)
         self.editions = Editions(definitions)
         await self.publish()
 
@@ -133,7 +148,9 @@ class Owned:
 
     def begin_commit(self, draft: Draft) -> Commit:
         """The commit after the last one, whose position, clock and cursor the caller may set."""
-        return draft.commit(self.meta, self.editions.take_unwritten(), self.editions.state.newest)
+        commit = draft.commit(self.meta, self.editions.take_unwritten(), self.editions.state.newest)
+        commit.nearest = self._nearest_asked
+        return commit
 
     async def commit(self, draft: Draft, commit: Commit) -> None:
         """(3b) what belongs elsewhere, (4) all of it or nothing, durably; then (5)."""
@@ -149,7 +166,7 @@ class Owned:
         meta.numbered += len(commit.transitions)
         if self.relay is not None:
             self.relay.offer(self.number, commit.commit, commit.position, commit.transitions)
-        self.due, self.customers = done.due, done.customers
+        self.nearest, self.customers = done.nearest, done.customers
         self.hot.shrink()
         committed = self.clock_now.monotonic()
         if self._durably:

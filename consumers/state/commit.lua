@@ -3,15 +3,15 @@
 --   then the profile of every customer in `sizes`.
 -- ARGV[1]: msgpack map (see commit.py, which writes it).  ARGV[2]: profiles, outbox entry, dead letters, definitions,
 --   joined in this order.
--- Answers {'ok' | 'again' | 'reload', why, due, customers}: `due` the earliest timer ('' for none).
+-- Answers {'ok' | 'again' | 'reload', why, nearest, customers}: `nearest` the earliest timers, {customer, ms, ...}.
 local c = cmsgpack.unpack(ARGV[1])
 local blob = ARGV[2]
 local meta, timers, judged, out, dead, defs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local CHUNK = 4000 -- even; Lua's stack holds 8,000
 
 local function answer(what, why)
-  local due = redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
-  return {what, why, due[2] or '', redis.call('ZCARD', judged)}
+  local nearest = redis.call('ZRANGE', timers, 0, c.nearest - 1, 'WITHSCORES')
+  return {what, why, nearest, redis.call('ZCARD', judged)}
 end
 
 -- Fence: the owner's epoch, and the number of the commit.
@@ -21,14 +21,21 @@ if epoch ~= c.epoch then return answer('reload', 'epoch ' .. epoch .. ' owns the
 if commit == c.commit and token == c.token then return answer('again', '') end
 if commit ~= c.expects then return answer('reload', 'commit ' .. commit .. ' is the last, not ' .. c.expects) end
 
--- Check everything that could fail, before the first write: a script that fails half way is not undone.
-local types = {'hash', 'zset', 'zset', 'stream', 'stream', 'string'}
+-- Check everything that could fail, before the first write: a script that fails half way is not undone. (What is read
+-- before has failed already, the profiles are overwritten, whatever they were, and nobody looks at what is not written.)
 local fixed, members = 6, #c.members
-for i = 1, fixed + members do -- the profiles are overwritten, whatever they were
-  local key = KEYS[i]
+local wrong
+local function check(key, wanted)
   local is = redis.call('TYPE', key)['ok']
-  if is ~= 'none' and is ~= (types[i] or 'zset') then return redis.error_reply('ERR ' .. key .. ' is a ' .. is) end
+  if is ~= 'none' and is ~= wanted then wrong = wrong or ('ERR ' .. key .. ' is a ' .. is) end
 end
+check(timers, 'zset')
+check(judged, 'zset')
+for i = 1, members do check(KEYS[fixed + i], 'zset') end
+if c.out_size > 0 then check(out, 'stream') end
+if #c.dead > 0 then check(dead, 'stream') end
+if c.defs_size > 0 then check(defs, 'string') end
+if wrong then return redis.error_reply(wrong) end
 if fixed + members + #c.sizes ~= #KEYS then
   return redis.error_reply('ERR a key for each segment and customer, please')
 end
@@ -36,9 +43,11 @@ local total = c.out_size + c.defs_size
 for i = 1, #c.sizes do total = total + c.sizes[i] end
 for i = 1, #c.dead do total = total + c.dead[i][1] end
 if total ~= #blob then return redis.error_reply('ERR sizes do not add up to the blob') end
-local newest = redis.call('XREVRANGE', out, '+', '-', 'COUNT', 1)[1]
-if c.out_size > 0 and newest and tonumber(newest[1]:match('^%d+')) >= tonumber(c.commit) then
-  return redis.error_reply('ERR the outbox is ahead of the commits')
+if c.out_size > 0 then
+  local newest = redis.call('XREVRANGE', out, '+', '-', 'COUNT', 1)[1]
+  if newest and tonumber(newest[1]:match('^%d+')) >= tonumber(c.commit) then
+    return redis.error_reply('ERR the outbox is ahead of the commits')
+  end
 end
 local function check_pairs(list)
   if #list % 2 ~= 0 then return false end
@@ -92,11 +101,13 @@ for i = 1, #c.dead do
 end
 if c.defs_size > 0 then redis.call('SET', defs, take(c.defs_size)) end
 -- Meta, the position among it
-redis.call('HSET', meta, 'commit', c.commit, 'token', c.token, unpack(c.meta))
 if c.show then -- nobody waits for the disk: readers see it at once (otherwise `show` does this, when it is there)
   local time = redis.call('TIME')
   local time_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-  redis.call('HSET', meta, 'seen', time_ms, 'shown', c.commit, 'shown_position', c.show[1])
+  redis.call('HSET', meta, 'commit', c.commit, 'token', c.token, 'seen', time_ms, 'shown', c.commit, 'shown_position',
+    c.show[1], unpack(c.meta))
   redis.call('PUBLISH', c.show[2], c.show[3])
+else
+  redis.call('HSET', meta, 'commit', c.commit, 'token', c.token, unpack(c.meta))
 end
 return answer('ok', '')

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -97,13 +98,26 @@ class Commit(msgspec.Struct):
     dead: list[DeadLetter]
     definitions: bytes | None
     triggers: list[bytes] = []
+    nearest: int = 1  # how many of the earliest timers to tell
+
+
+class Timer(NamedTuple):
+    """When a customer is to be judged again (ms)."""
+
+    customer_id: str
+    due: int
+
+
+def read_timers(flat: Sequence[bytes]) -> list[Timer]:
+    """From the answer to ZRANGE ... WITHSCORES."""
+    return [Timer(customer.decode(), int(float(due))) for customer, due in zip(flat[::2], flat[1::2], strict=True)]
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """`due`: the partition's earliest timer (ms), None without any. `again`: it had been written before."""
+    """`nearest`: the partition's earliest timers: whose, and when (ms). `again`: it had been written before."""
 
     again: bool
-    due: int | None
+    nearest: list[Timer]
     customers: int
 
 
@@ -154,6 +168,7 @@ def _arguments(keys: PartitionKeys, commit: Commit, show_as: int | None) -> tupl
             "members": [[_flat(now), gone] for now, gone in commit.members.values()],
             "timers": _flat(commit.timers),
             "timers_off": commit.timers_off,
+            "nearest": commit.nearest,
             "judged": _flat(commit.judged),
             "out_size": len(out),
             "out_max": str(OUTBOX_ENTRIES_MAX),
@@ -180,10 +195,10 @@ async def apply(store: Store, keys: PartitionKeys, commit: Commit, *, show_as: i
     """
     run = Run(_COMMIT, *_arguments(keys, commit, show_as))
     (answer,) = await store.run_durably([run]) if show_as is None else [await store.run(*run)]
-    what, why, due, customers = answer
+    what, why, nearest, customers = answer
     if what == b"reload":
         raise Reload(why.decode())
-    return Committed(again=what == b"again", due=int(float(due)) if due else None, customers=int(customers))
+    return Committed(again=what == b"again", nearest=read_timers(nearest), customers=int(customers))
 
 
 async def take_over(

@@ -16,7 +16,7 @@ from redis.asyncio.client import PubSub
 from consumers.state.store import Argument, Run, Script, Store
 from consumers.state.store_node import Command
 
-WAIT_S = 0.005
+WAIT_S = 0.02
 
 
 class _Asked(NamedTuple):

@@ -113,7 +113,7 @@ def timers_are_forgotten_when_a_partition_is_taken_over(patch: pytest.MonkeyPatc
 
     async def forgetful(self: Owned) -> None:
         await load(self)
-        self.due = None
+        self.nearest = []
 
     patch.setattr(Owned, "load", forgetful)
     return None

@@ -21,6 +21,7 @@ from tests.consumers.evaluator.worlds import (
     DAY,
     SEGMENTS,
     Line,
+    at_home,
     by_customer,
     define,
     evaluate,
@@ -52,6 +53,25 @@ async def test_batches_of_any_size_give_what_replaying_the_log_gives(
     assert by_customer(found) == by_customer(expected)
     for name in SEGMENTS:
         assert await members(store, name) == {c: since for c, s, since in game.memberships() if s == name}
+
+
+async def test_who_is_due_by_a_batchs_clock_is_settled_in_its_commit(store: Store, log: RedisLog) -> None:
+    """... as many as a commit tells of; the others in chunks of their own, as before."""
+    mine = [at_home(n) for n in range(100)]
+    views = [Event("page_view", name, BEGIN + nth, name) for nth, name in enumerate(mine)]
+    lines: list[Line] = [(BEGIN - 1000, define("active", enter={"event": "page_view", "within": "2d"}))]
+    await write(store, lines + [(view.ts, view) for view in views])
+    owner = await evaluate(store, log)
+    settled = []
+    for later in (20, 40, 300):  # then 20 of them are due, 20 more, all
+        at = BEGIN + 2 * DAY + later
+        await write(store, [(at, Event("purchase", mine[0], at, f"p{at}"))])
+        before = len(await feed(store))
+        await owner.take(await log.read({0: owner.position}, 10, 0))
+        settled.append(len(await feed(store)) - before)
+        await rest(owner)
+    assert settled == [2, 4, 8]
+    assert len(await feed(store)) == 2 * len(mine)
 
 
 async def test_an_owner_with_hardly_any_memory_makes_the_same(store: Store, log: RedisLog) -> None:
