@@ -83,7 +83,7 @@ async def _connect(addresses: list[Address], port: int) -> socket.socket:
 
 
 class Stream(httpcore2.AsyncNetworkStream):
-    """A connected socket. Bytes flow once it is known whether they are encrypted, and leave when an answer is asked for.
+    """A connected socket. Bytes flow once it is known whether they are encrypted, and leave when an answer is wanted.
     Time is bounded by whoever asks."""
 
     def __init__(self, connection: socket.socket) -> None:
