@@ -44,8 +44,8 @@ async def test_the_membership_of_now_decides(
 async def test_templates_may_speak_of_the_customer_the_segment_and_the_event(store: Store) -> None:
     world = World(store, "{on: {event: refund}, with: {template: t}}")
     profile = world.known.member("ana", 1)
-    profile.attributes.update({"name": ["Ana", 1, ""], "gone": [None, 2, ""]})
-    profile.tags.update({"vip": [True, 1, ""], "old": [False, 1, ""]})
+    profile.attributes = {"name": ["Ana", 1, ""], "gone": [None, 2, ""]}
+    profile.tags = {"vip": [True, 1, ""], "old": [False, 1, ""]}
     await world.call(happened())
     [(call, with_, [subject], keys)] = world.connector.said
     assert (call, with_, keys) == ("send", {"template": "t"}, ["a:vip:ana:event:refund:r1"])

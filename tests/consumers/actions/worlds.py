@@ -89,7 +89,7 @@ class Known:
     def member(self, customer: str, sequence: int, segment: str = "vip") -> Profile:
         """Whoever is at that sequence of the segment."""
         profile = self.by_customer.setdefault(customer, new_profile(customer))
-        profile.members[segment] = [sequence, NOW]
+        profile.members = {**profile.members, segment: [sequence, NOW]}
         return profile
 
     async def profiles(self, customer_ids: Sequence[str]) -> list[Profile | None]:
