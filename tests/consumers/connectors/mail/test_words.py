@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from consumers.connectors.mail.plain import text_of
 from consumers.connectors.mail.tokens import Claim, Keys
 from consumers.connectors.port import RenderFailed
 from consumers.state.store import Store
+from rules.language import load_yaml, parse_document
 from tests.consumers.connectors.mail.server import SmtpServer
 from tests.consumers.connectors.mail.worlds import SECRET, connector, mail_settings, subject
 
@@ -102,6 +104,21 @@ async def test_what_would_be_sent_is_shown_without_what_could_unsubscribe(mail: 
     assert smtp.received == []
     with pytest.raises(RenderFailed, match="no e-mail address"):
         mail.render("send", with_, [subject(email=None)], ["k"])
+
+
+async def test_the_examples_of_the_document_are_right(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "offer.html.liquid").write_text(
+        "<p>{{ customer.name }} <a href='{{ unsubscribe_url }}'>No more</a></p>"
+    )
+    (tmp_path / "offer.yaml").write_text("subject: An offer")
+    page = (Path(__file__).parents[4] / "docs" / "mail.md").read_text()
+    [block] = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    actions = parse_document(load_yaml(block)).actions
+    assert len(actions) == 3
+    async with connector(store, mail_settings(_unstarted(), templates_dir=tmp_path)) as mail:
+        for action in actions:
+            assert action.use == "mail.send"
+            assert mail.check("send", action.with_, "a", both_ways=action.on == "member") == []
 
 
 # -- tokens -----------------------------------------------------------------------------------------------------------
