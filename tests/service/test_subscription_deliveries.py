@@ -190,6 +190,25 @@ async def test_one_is_resent_and_all_are_replayed(client: httpx2.AsyncClient, wo
     assert stopped["state"] == "finished", "what is over stays so"
 
 
+async def test_what_waits_for_its_next_attempt_is_sent_at_once_when_a_person_asks(
+    client: httpx2.AsyncClient, working: None, to: Receiver
+) -> None:
+    path, _ = await subscribed(client, to)
+    to.say(500)
+    to.say(500)
+    await send(client, event("o-1", "ana"))
+    await until(lambda: len(to.taken) == 2)  # the next would be in five minutes
+
+    async def failed_twice() -> bool:
+        found = await deliveries(client, path, show="failing")
+        return bool(found) and found[0]["attempts"] == 2
+
+    await until(failed_twice)
+    await finished(client, await client.post(f"{path}/deliveries/buyers:ana:1/resend"))
+    assert ids(to) == ["buyers:ana:1"] * 3
+    assert await deliveries(client, path, show="failing") == []
+
+
 async def test_what_a_replay_can_be_asked_for(client: httpx2.AsyncClient, to: Receiver, services: Services) -> None:
     path, _ = await subscribed(client, to)
     position = await services.feed.now()

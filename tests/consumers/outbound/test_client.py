@@ -144,6 +144,21 @@ async def test_a_server_that_takes_its_time_gets_the_time_given_and_no_more(outb
             await post(outbound, port, SHORT_S)
 
 
+async def test_who_is_given_up_is_hung_up_on(outbound: Outbound) -> None:
+    closed = asyncio.Event()
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        await reader.read()  # until the other side closes
+        closed.set()
+
+    async with server(behave) as port:
+        with pytest.raises(OutboundFailed, match="within"):
+            await post(outbound, port, SHORT_S)
+        await asyncio.wait_for(closed.wait(), 20)
+
+
 async def test_a_server_that_reads_nothing_gets_the_time_given_and_no_more(outbound: Outbound) -> None:
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
