@@ -80,6 +80,9 @@ class _Parts:
             rule = {"event": "page_view", "where": {"shop": number}}
             answer = await api.put(f"/v1/segments/{_segment(number)}", json={"id": _segment(number), "enter": rule})
             answer.raise_for_status()
+        for number in range(segments):
+            while (await api.get(f"/v1/segments/{_segment(number)}")).json()["state"] != "active":
+                await asyncio.sleep(_TURN_S)
 
     async def subscribe(self, api: httpx2.AsyncClient, segment: str, url: str) -> str:
         """Its address."""
@@ -141,7 +144,8 @@ def _segment(number: int) -> str:
 async def _service(used: Server) -> AsyncIterator[httpx2.AsyncClient]:
     """`segmentd up` on the same server, all in one process, and a client of its API."""
     settings = {"REDIS_URL": used.embedded.url, "SEGMENTD_OUTBOUND_ALLOW": "127.0.0.0/8"}
-    async with _child("-m", "service.cli", "up", "--port", "0", **settings) as (_, ready):
+    settings["SEGMENTD_LOG_LEVEL"] = "warning"
+    async with _child("-c", "from service.cli import main; main()", "up", "--port", "0", **settings) as (_, ready):
         line = await ready("segmentd is up at ")
         url = line.rpartition(" ")[2]
         async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=_START_S) as client:
