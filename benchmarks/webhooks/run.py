@@ -81,7 +81,7 @@ class _Parts:
             answer = await api.put(f"/v1/segments/{_segment(number)}", json={"id": _segment(number), "enter": rule})
             answer.raise_for_status()
         for number in range(segments):
-            while (await api.get(f"/v1/segments/{_segment(number)}")).json()["state"] != "active":
+            while (await api.get(f"/v1/segments/{_segment(number)}")).json()["state"] != "active":  # noqa: ASYNC110
                 await asyncio.sleep(_TURN_S)
 
     async def subscribe(self, api: httpx2.AsyncClient, segment: str, url: str) -> str:
