@@ -48,6 +48,7 @@ AT_ONCE = 100  # customers put into words before others get a turn: some 10 ms
 FOUND_MAX = 1000  # things that a `then` goes on with
 ANSWER_BYTES_MAX = 2 * 1024 * 1024  # of answers that name things: 250 tasks of Kommo are some 200 KB
 KEY_CHARS_MAX = 255
+WORDS_AT_A_TIME = 100  # customers of a batch, some 10 ms; then whoever else the loop serves has a turn
 SPLIT_REQUESTS_MAX = 64  # for one batch that is refused because of some; who is left then fails, and comes again
 _AGENT = "segmentd"
 
@@ -101,6 +102,8 @@ class HttpConnector:
         prepared: list[Prepared] = []
         tree = self._with(with_)
         for place, (subject, key) in enumerate(zip(subjects, keys, strict=True)):
+            if place % WORDS_AT_A_TIME == WORDS_AT_A_TIME - 1:
+                await asyncio.sleep(0)
             try:
                 prepared.append(self._prepare(call, tree, subject, key, place, shown=False))
             except RenderFailed as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from consumers.connectors.http import SPLIT_REQUESTS_MAX
+from consumers.connectors.http import SPLIT_REQUESTS_MAX, WORDS_AT_A_TIME
 from consumers.connectors.parse import ConnectorInvalid, read_connector
 from consumers.delivery.port import Done, Dropped, Failed, Later, Outcome, Refused
 from consumers.outbound.client import Answer
@@ -123,6 +124,21 @@ async def test_a_customer_is_sent_with_what_there_is_and_left_out_with_nothing(
         assert caller.asked == []
     else:
         assert [asked.json for asked in caller.asked] == [{"members": [{"ids": sends}]}]
+
+
+async def test_a_large_batch_lets_others_have_their_turn() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    await sent(document(), Played(), count=2000)
+    beside.cancel()
+    assert turns >= 2000 // WORDS_AT_A_TIME
 
 
 @pytest.mark.parametrize(
