@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from consumers.actions.store import Counts, Reservation, RunTimes
 from consumers.log.redis_streams import RedisLog
 from consumers.state import keys
 from consumers.state.imports import Import, Imports
@@ -60,6 +61,7 @@ def _pattern(key: str) -> re.Pattern[str]:
         .replace(re.escape("{p-xx}"), r"\{\d+-\w{2,3}\}")
         .replace("<customer>", ".+")
         .replace("<segment>", ".+")
+        .replace("<target>", "[a-z0-9_./-]+")
     )
 
 
@@ -72,6 +74,8 @@ async def test_every_key_has_a_line_that_says_whose_it_is(store: Store, log: Red
     await write(store, events + poison)
     await evaluate(store, log)
     await Imports(store).finish(Import("import-1", "vip", "ana", False, 0, 0), [])
+    await Counts(store, 2).reserve("act/vip/a", Reservation("ana", "a:vip:ana:1", 1, 0, 60_000, 1))
+    await RunTimes(store).begun("act/vip/a", 1)
     table = _table()
     found = {key.decode() for key in await store.call("KEYS", "*")}
     matched = set()
