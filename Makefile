@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODE := rules consumers service tests benchmarks
 
-.PHONY: help install run demo test test-long check format bench clean
+.PHONY: help install run demo test test-long check api format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,11 +28,15 @@ test: install ## all tests but the long ones
 test-long: install ## the tests that take minutes: thousands of random documents, kill -9, storms
 	$(BIN)/python -m pytest -q -m long
 
-check: install ## style, types, and which way imports run
+check: install ## style, types, which way imports run, and whether docs/api says what the code says
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.api --check
+
+api: install ## write docs/api (OpenAPI, AsyncAPI) out of the code
+	$(BIN)/python -m tests.api
 
 format: install ## put the code in its one form
 	$(BIN)/ruff check --fix $(CODE)

@@ -93,7 +93,7 @@ class Remote:
                 path, content=content, headers=headers, params=query, timeout=httpx2.Timeout(UPLOAD_TIMEOUT_S)
             )
         except httpx2.HTTPError as error:
-            raise ServerSaidNo(f"{self._client.base_url}: {error or type(error).__name__}") from None
+            raise ServerSaidNo(f"{self._client.base_url}: {str(error) or type(error).__name__}") from None
         found: dict[str, Any] = {}
         with suppress(ValueError):
             found = answer.json()
