@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,6 +20,7 @@ from consumers.webhooks.documents import Document
 from consumers.webhooks.registry import Subscription, Subscriptions
 from consumers.webhooks.sealing import Seal
 from consumers.webhooks.target import BODY_BYTES_MAX, WebhookTarget, cut, outcome_of
+from tests.consumers.outbound.servers import Behave, read_request, server
 from tests.consumers.webhooks.worlds import SECRET_URL, FakeClock, Receiver, item, receiver
 
 
@@ -201,3 +204,63 @@ def test_a_body_that_is_too_large_loses_the_end_of_its_why_and_says_so() -> None
     assert event["data"]["why_cut"] is True
     assert kept == why[: len(kept)]
     assert cut(item(why=why[:3]).data) == item(why=why[:3]).data
+
+
+# -- hostile receivers: one outcome, in bounded time -------------------------------------------------------------------
+
+
+async def _drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def _never_ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        writer.write(bytes(64 * 1024))
+        await writer.drain()
+
+
+async def _bombs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    bomb = gzip.compress(bytes(16 * 1024 * 1024))
+    writer.write(b"HTTP/1.1 500 No\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(bomb) + bomb)
+    await reader.read()
+
+
+async def _has_huge_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nx: " + b"x" * 1024 * 1024)
+    await reader.read()
+
+
+async def _redirects_to_itself(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await read_request(reader)
+    writer.write(b"HTTP/1.1 302 Again\r\nlocation: /hook\r\ncontent-length: 0\r\n\r\n")
+    await reader.read()
+
+
+@pytest.mark.parametrize(
+    ("behave", "outcome"),
+    [
+        (_drips, Failed("no whole answer within 1 s")),
+        (_never_ends, Done("HTTP 200", 200)),
+        (_bombs, Failed("HTTP 500", 500)),
+        (_has_huge_headers, Failed("the connection broke before an answer, or the answer is no HTTP")),
+        (_redirects_to_itself, None),
+    ],
+)
+async def test_a_hostile_receiver_is_one_outcome_in_bounded_time(
+    outbound: Outbound, store: Store, behave: Behave, outcome: Outcome | None
+) -> None:
+    async with server(behave) as port:
+        registry = Subscriptions(store)
+        entry, _ = await registry.create(Document(f"http://127.0.0.1:{port}/hook"), "", 10)
+        target = WebhookTarget(entry, registry, outbound, FakeClock(), 1 if behave is _drips else 20)
+        [found] = await target.call([Call(item(), "key", 1, 0)])
+    if outcome is None:
+        assert isinstance(found, Failed)
+        assert found.status == 302
+    else:
+        assert found == outcome
