@@ -21,7 +21,8 @@ class Pace:
             return float("inf")
         self._tokens = min(max(1.0, rate * BURST_S), self._tokens + (now_s - self._at_s) * rate)
         self._at_s = now_s
-        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / rate
+        missing = 1.0 - self._tokens
+        return 0.0 if missing < 1e-9 else missing / rate  # (sums of floats)
 
     def begin(self) -> None:
         """One has begun."""
