@@ -33,6 +33,9 @@
 | `sg:{registry}:segments` | hash | `registry` | segment -> document as its author gave it |
 | `sg:{registry}:revision` | string | `registry` | grows with every change |
 | `sg:{registry}:edits:<segment>` | stream | `registry` | who changed it, and how; capped |
+| `sg:{subscriptions}:entries` | hash | `webhooks/registry` | subscription to webhooks -> document, keys, state |
+| `sg:{subscriptions}:revision` | string | `webhooks/registry` | grows with every change |
+| `sg:{subscriptions}:failing` | hash | delivery workers | subscription -> since when every attempt fails (ms) |
 | `sg:{imports}:heads` | hash | `imports` | import of members -> how far it is; capped |
 | `sg:{imports}:mistakes` | hash | `imports` | import of members -> what was wrong in its file; capped |
 | `sg:{log}:partitions` | string | `RedisLog.prepare` | how many partitions: fixed |
@@ -57,6 +60,9 @@ from typing import Literal
 
 REGISTRY = "sg:{registry}:segments"
 REVISION = "sg:{registry}:revision"
+SUBSCRIPTIONS = "sg:{subscriptions}:entries"
+SUBSCRIPTIONS_REVISION = "sg:{subscriptions}:revision"
+SUBSCRIPTIONS_FAILING = "sg:{subscriptions}:failing"
 PARTITIONS = "sg:{log}:partitions"
 ACTION_RUNS = "sg:{actions}:runs"
 IMPORTS = "sg:{imports}:heads"

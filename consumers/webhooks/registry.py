@@ -9,17 +9,14 @@ from typing import Literal
 import msgspec
 
 from consumers.clock import SYSTEM_CLOCK, Clock
+from consumers.state.keys import SUBSCRIPTIONS, SUBSCRIPTIONS_FAILING, SUBSCRIPTIONS_REVISION
 from consumers.state.store import Run, Script, Store
 from consumers.webhooks.documents import Document, Signature
 from consumers.webhooks.sealing import Seal
 from consumers.webhooks.signing import new_pair, new_secret
 from rules.limits import DAY_MS
 
-SUBSCRIPTIONS = "sg:{subscriptions}:entries"
-REVISION = "sg:{subscriptions}:revision"
-FAILING = "sg:{subscriptions}:failing"
-"""Hash: id -> since when (ms) every attempt has failed, on which any process may have been."""
-
+_KEYS = [SUBSCRIPTIONS, SUBSCRIPTIONS_REVISION, SUBSCRIPTIONS_FAILING]
 OVERLAP_MS = DAY_MS
 State = Literal["active", "paused", "disabled"]
 _REPLACE = Script("registry", "consumers.webhooks")
@@ -104,7 +101,7 @@ class Subscriptions:
 
     async def snapshot(self) -> Snapshot:
         """What is there now. (The revision is read first, so that a change in between is noticed, not missed.)"""
-        revision, flat = await self._store.calls([("GET", REVISION), ("HGETALL", SUBSCRIPTIONS)])
+        revision, flat = await self._store.calls([("GET", SUBSCRIPTIONS_REVISION), ("HGETALL", SUBSCRIPTIONS)])
         entries = [_decoder.decode(raw) for raw in flat[1::2]]
         return Snapshot(int(revision or 0), {each.id: each for each in entries})
 
@@ -230,7 +227,7 @@ class Subscriptions:
         self, subscription: str, old: bytes, new: bytes, *, most: int | None = None, forget_failing: bool = False
     ) -> bytes:
         args = [subscription, old, new, "" if most is None else most, "1" if forget_failing else "0"]
-        (answer,) = await self._store.run_durably([Run(_REPLACE, [SUBSCRIPTIONS, REVISION, FAILING], args)])
+        (answer,) = await self._store.run_durably([Run(_REPLACE, _KEYS, args)])
         assert isinstance(answer, bytes)
         return answer
 

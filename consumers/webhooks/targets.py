@@ -18,8 +18,9 @@ from consumers.clock import SYSTEM_CLOCK, Clock
 from consumers.delivery.jobs import Jobs
 from consumers.delivery.port import Done, Dropped, Failed, Gone, Item, Later, Outcome, Refused, Target
 from consumers.outbound import Outbound
+from consumers.state.keys import SUBSCRIPTIONS_FAILING, SUBSCRIPTIONS_REVISION
 from consumers.state.store import Store
-from consumers.webhooks.registry import FAILING, REVISION, Snapshot, Subscription, Subscriptions
+from consumers.webhooks.registry import Snapshot, Subscription, Subscriptions
 from consumers.webhooks.settings import Settings
 from consumers.webhooks.target import DISABLED, WebhookTarget
 from rules.errors import Unavailable
@@ -95,7 +96,7 @@ class WebhookTargets:
 
     async def look(self) -> None:
         """Reads what changed, and does what the ends of attempts ask for. Raises Unavailable."""
-        revision, flat = await self._store.calls([("GET", REVISION), ("HGETALL", FAILING)])
+        revision, flat = await self._store.calls([("GET", SUBSCRIPTIONS_REVISION), ("HGETALL", SUBSCRIPTIONS_FAILING)])
         if int(revision or 0) != self._revision:
             self._take(await self._registry.snapshot())
         marks = {key.decode(): int(value) for key, value in zip(flat[::2], flat[1::2], strict=True)}
@@ -127,13 +128,13 @@ class WebhookTargets:
             await self._disable(subscription, "the receiver answered 410 Gone")
             return
         if mark and ends.done_at >= mark:
-            await self._store.call("HDEL", FAILING, subscription.id)
+            await self._store.call("HDEL", SUBSCRIPTIONS_FAILING, subscription.id)
             mark = 0
         if not ends.failing_since:
             return
         if not mark:
             mark = max(ends.failing_since, subscription.since)
-            await self._store.call("HSETNX", FAILING, subscription.id, mark)
+            await self._store.call("HSETNX", SUBSCRIPTIONS_FAILING, subscription.id, mark)
         ends.failing_since = 0  # the store has it now; what comes counts from there, or from the next failure
         if self._clock.now_ms() - mark >= self._settings.disable_after_ms:
             days = self._settings.disable_after_ms / DAY_MS

@@ -14,6 +14,8 @@ from consumers.state import keys
 from consumers.state.imports import Import, Imports
 from consumers.state.registry import Registry
 from consumers.state.store import Store
+from consumers.webhooks.documents import Document
+from consumers.webhooks.registry import Subscriptions
 from tests.consumers.evaluator.worlds import SEGMENTS, Line, evaluate, random_events, write
 
 ALL_TAGS_SHA256 = "604aca6aeb53d0ca852f4beabd6bb07c9f8140c28b483920f130e9ee1403ec9c"
@@ -76,6 +78,8 @@ async def test_every_key_has_a_line_that_says_whose_it_is(store: Store, log: Red
     await Imports(store).finish(Import("import-1", "vip", "ana", False, 0, 0), [])
     await Counts(store, 2).reserve("act/vip/a", Reservation("ana", "a:vip:ana:1", 1, 0, 60_000, 1))
     await RunTimes(store).begun("act/vip/a", 1)
+    await Subscriptions(store).create(Document("https://hooks.example.com/"), "", 1)
+    await store.call("HSET", keys.SUBSCRIPTIONS_FAILING, "sub_1", 1)  # by a worker whose calls all fail
     table = _table()
     found = {key.decode() for key in await store.call("KEYS", "*")}
     matched = set()

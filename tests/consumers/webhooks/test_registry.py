@@ -7,9 +7,10 @@ import asyncio
 import msgspec
 import pytest
 
+from consumers.state.keys import SUBSCRIPTIONS, SUBSCRIPTIONS_FAILING
 from consumers.state.store import Store
 from consumers.webhooks.documents import Document
-from consumers.webhooks.registry import FAILING, SUBSCRIPTIONS, Conflict, Subscription, Subscriptions, TooMany
+from consumers.webhooks.registry import Conflict, Subscription, Subscriptions, TooMany
 from consumers.webhooks.sealing import Seal, SealBroken
 from tests.consumers.webhooks.worlds import DAY_MS, SECRET_URL, FakeClock
 
@@ -132,11 +133,11 @@ async def test_states_change_with_why_and_since(store: Store, subscriptions: Sub
         clock.ms,
         False,
     )
-    await store.call("HSET", FAILING, entry.id, 3)
+    await store.call("HSET", SUBSCRIPTIONS_FAILING, entry.id, 3)
     active = await subscriptions.set_state(entry.id, "active", skip_to="2.9-1.0")
     assert active is not None
     assert (active.state, active.why, active.skip_to, active.told) == ("active", "", "2.9-1.0", True)
-    assert await store.call("HGET", FAILING, entry.id) is None, "who is begun anew has not failed yet"
+    assert await store.call("HGET", SUBSCRIPTIONS_FAILING, entry.id) is None, "who is begun anew has not failed yet"
     again = await subscriptions.set_state(entry.id, "active")
     assert again == active
     cleared = await subscriptions.set_state(entry.id, "active", skip_to="")

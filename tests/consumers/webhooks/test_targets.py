@@ -11,9 +11,10 @@ import pytest
 from consumers.delivery.jobs import Jobs
 from consumers.delivery.port import Done, Dropped, Failed, Gone, Outcome
 from consumers.outbound import Outbound
+from consumers.state.keys import SUBSCRIPTIONS_FAILING
 from consumers.state.store import Store
 from consumers.webhooks.documents import Document
-from consumers.webhooks.registry import FAILING, Subscription, Subscriptions
+from consumers.webhooks.registry import Subscription, Subscriptions
 from consumers.webhooks.settings import Settings
 from consumers.webhooks.target import WebhookTarget
 from consumers.webhooks.targets import WebhookTargets
@@ -127,7 +128,7 @@ async def test_one_success_in_any_process_begins_the_days_anew(world: World) -> 
     world.clock.ms += 4 * DAY_MS
     await world.end(world.one, entry, FAILED)
     await world.end(world.two, entry, Done("HTTP 200", 200))
-    assert await world.store.call("HLEN", FAILING) == 0
+    assert await world.store.call("HLEN", SUBSCRIPTIONS_FAILING) == 0
     world.clock.ms += 4 * DAY_MS
     await world.end(world.one, entry, FAILED)
     await world.look()
@@ -142,7 +143,7 @@ async def test_one_success_in_any_process_begins_the_days_anew(world: World) -> 
 async def test_failures_and_a_success_between_two_looks_are_no_failing(world: World) -> None:
     entry = await world.made()
     await world.end(world.one, entry, FAILED, Done("HTTP 200", 200), Done("HTTP 200", 200))
-    assert await world.store.call("HLEN", FAILING) == 0
+    assert await world.store.call("HLEN", SUBSCRIPTIONS_FAILING) == 0
 
 
 async def test_who_is_resumed_has_days_again(world: World) -> None:
@@ -173,7 +174,7 @@ async def test_the_end_of_what_is_not_there_any_more_is_nothing(world: World) ->
     await world.subscriptions.delete(entry.id)
     await world.end(world.one, entry, FAILED, Gone("HTTP 410"))
     assert await world.subscriptions.get(entry.id) is None
-    assert await world.store.call("HLEN", FAILING) == 0
+    assert await world.store.call("HLEN", SUBSCRIPTIONS_FAILING) == 0
 
 
 async def test_those_who_asked_are_told_once_of_what_was_disabled(world: World) -> None:
