@@ -9,6 +9,9 @@ from collections.abc import Iterable
 import pytest
 
 from consumers.actions.store import Counts, Reservation, RunTimes
+from consumers.connectors.mail.addresses import Address
+from consumers.connectors.mail.suppression import Suppressions
+from consumers.connectors.mail.tokens import Keys
 from consumers.log.redis_streams import RedisLog
 from consumers.state import keys
 from consumers.state.imports import Import, Imports
@@ -78,6 +81,7 @@ async def test_every_key_has_a_line_that_says_whose_it_is(store: Store, log: Red
     await Imports(store).finish(Import("import-1", "vip", "ana", False, 0, 0), [])
     await Counts(store, 2).reserve("act/vip/a", Reservation("ana", "a:vip:ana:1", 1, 0, 60_000, 1))
     await RunTimes(store).begun("act/vip/a", 1)
+    await Suppressions(store, Keys(["a secret of the tests"])).add(Address("ana", "a.example"), "bounced", 1)
     await Subscriptions(store).create(Document("https://hooks.example.com/"), "", 1)
     await store.call("HSET", keys.SUBSCRIPTIONS_FAILING, "sub_1", 1)  # by a worker whose calls all fail
     table = _table()
