@@ -48,9 +48,10 @@ def does_not_exist(stage: Stage, said: Said) -> bool:
 def masked(text: str, to: Address) -> str:
     """What a server said, without the address or parts of it, on one line and cut.
 
-    >>> masked("5.1.1 <ana@shop.example>: user ana unknown", Address("ana", "shop.example"))
-    '5.1.1 ***: user *** unknown'
+    >>> masked("5.1.1 <ana@pop.example>: user ana unknown at pop.example", Address("ana", "pop.example"))
+    '5.1.1 ***: user *** unknown at ***'
     """
     line = re.sub(r"\S*@[^\s:;,]*", "***", " ".join(text.split()))
-    line = re.sub(rf"\b{re.escape(to.local)}\b", "***", line, flags=re.IGNORECASE)
+    for part in (to.local, to.domain):
+        line = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", line, flags=re.IGNORECASE)
     return line if len(line) <= _TEXT_CHARS_MAX else line[: _TEXT_CHARS_MAX - 1] + "…"
