@@ -368,8 +368,9 @@ class Evaluator:
         behind = {partition.number: partition.trim_behind for partition in owned.values()}
         await self._log.trim({number: at for number, at in behind.items() if at is not None})
         for partition in list(owned.values()):
-            share = self.settings.feed_transitions_max // self._log.partitions
-            await self._of(partition.number, partition.trim_feed(share))
+            bounds = (self.settings.feed_transitions_max, self.settings.feed_undelivered_max)
+            shares = (bound // self._log.partitions for bound in bounds)
+            await self._of(partition.number, partition.trim_feed(*shares))
 
 
 def _gap(outside: PositionOutside) -> str:

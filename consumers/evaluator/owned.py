@@ -36,6 +36,7 @@ from consumers.state.commit import (
     take_over,
     trim_out,
 )
+from consumers.state.deliveries import slowest_target
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
 from rules.errors import Unavailable
@@ -134,6 +135,11 @@ class Owned:
     async def release(self) -> None:
         """Give the partition back: the next owner need not wait."""
         await release(self.store, self.keys, self.meta.epoch)
+
+    async def undelivered(self) -> int:
+        """How many transitions the slowest target of the deliveries has yet to read."""
+        slowest = await slowest_target(self.store, self.keys)
+        return 0 if slowest is None else max(0, self.meta.numbered - slowest)
 
     async def trim_feed(self, oldest_number: int) -> None:
         """Let go of transitions before this number of the outbox."""

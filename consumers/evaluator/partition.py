@@ -111,11 +111,16 @@ class Partition:
         """Say that the owner is alive, and its trouble; raises Reload when it is not the owner any more."""
         await self._owned.publish()
 
-    async def trim_feed(self, transitions_max: int) -> None:
-        """Keep so many transitions for subscribers to resume from, and all that is not published yet."""
+    async def trim_feed(self, transitions_max: int, undelivered_max: int) -> None:
+        """Keep so many transitions for subscribers to resume from, all that is not published yet, and what is not
+        delivered yet up to `undelivered_max`."""
         numbered = self._owned.meta.numbered
         backlog = self._relay.backlog(self.number) if self._relay is not None else 0
-        await self._owned.trim_feed(numbered - max(transitions_max, backlog + 1) + 1)
+        oldest = numbered - max(transitions_max, backlog + 1) + 1
+        if oldest > 1:
+            behind = await self._owned.undelivered()
+            oldest = numbered - max(transitions_max, backlog + 1, min(behind, undelivered_max)) + 1
+        await self._owned.trim_feed(oldest)
 
     async def release(self) -> None:
         await self._owned.release()

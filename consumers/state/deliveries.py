@@ -279,3 +279,10 @@ async def say_alive(store: Store, worker: str, lease_ms: int, *, leaving: bool =
     """Tell the others; answers all that are alive. Raises Unavailable."""
     names: Iterable[bytes] = await store.run(_WORKERS, [DELIVERY_WORKERS], [worker, lease_ms, "1" if leaving else "0"])
     return [name.decode() for name in names]
+
+
+async def slowest_target(store: Store, keys: PartitionKeys) -> int | None:
+    """The number of the last transition that every active target has read, as the deliveries wrote it last; None: no
+    target needs the feed. Raises Unavailable."""
+    answer = await store.call("HGET", keys.deliveries, "slowest")
+    return int(answer) if answer else None
