@@ -92,10 +92,6 @@ class Outbound:
             pool.open -= 1
             pool.used_at = asyncio.get_running_loop().time()
 
-    async def check(self, url: str) -> None:
-        """Raises what `request` would raise before it connects."""
-        await self._resolver.addresses(url)
-
     async def close(self) -> None:
         """Closes what is open; calls under way fail."""
         pools, self._pools = self._pools, {}
