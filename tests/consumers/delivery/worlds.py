@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from random import Random
 
 from consumers.clock import SYSTEM_CLOCK, Clock
+from consumers.delivery.jobs import END, Jobs, Open
 from consumers.delivery.metrics import Metrics
 from consumers.delivery.port import Call, Done, Item, Outcome, Target, Turn
 from consumers.delivery.settings import Settings
 from consumers.delivery.worker import Worker
 from consumers.state.commit import Commit, apply, take_over
-from consumers.state.keys import SHOWN_CHANNEL, PartitionKeys
+from consumers.state.deliveries import Bounds, Draft, Owner, claim, say_alive, write
+from consumers.state.keys import DELIVERY_UP, SHOWN_CHANNEL, PartitionKeys
 from consumers.state.store import Store
 from rules.transitions import Transition, render
 
@@ -245,3 +247,25 @@ async def working(
             await worker.stop()
         with contextlib.suppress(asyncio.CancelledError):
             await world.task
+
+
+async def write_every_key(store: Store) -> None:
+    """What a worker leaves that is killed, with something of everything that it keeps."""
+    keys = PartitionKeys(0)
+    taken = await claim(store, keys, "worker", 60_000, 1)
+    draft = Draft(Bounds(10, 10, 10, 1_000))
+    draft.cursors["act/vip/a"] = "1.1.0"
+    draft.park("act/vip/a", "ana", "w", 5, b"record")
+    draft.park("act/vip/a", "bob", "r", 5, b"record")
+    draft.dead("act/vip/a", "vip:eve:1", 5, b"record")
+    draft.log("act/vip/a", b"entry")
+    draft.done("act/vip/a", "key", 5)
+    draft.job("job", "1")
+    await write(store, keys, Owner("worker", taken.epoch, 60_000), taken.write + 1, draft, 5, slowest=None)
+    await say_alive(store, "worker", 60_000)
+    await store.call("HSET", DELIVERY_UP, "act/vip/a", 5)  # by a worker whose target is up again
+    jobs = Jobs(store, 1)
+    await jobs.start("resend", "act/vip/a")
+    ended = await jobs.start("resend", "act/vip/a", job_id="ended")
+    await store.call("HSET", keys.delivery_jobs, "ended at", END)
+    await jobs.end([Open(ended)])

@@ -19,6 +19,7 @@ from consumers.state.registry import Registry
 from consumers.state.store import Store
 from consumers.webhooks.documents import Document
 from consumers.webhooks.registry import Subscriptions
+from tests.consumers.delivery.worlds import write_every_key
 from tests.consumers.evaluator.worlds import SEGMENTS, Line, evaluate, random_events, write
 
 ALL_TAGS_SHA256 = "604aca6aeb53d0ca852f4beabd6bb07c9f8140c28b483920f130e9ee1403ec9c"
@@ -84,6 +85,7 @@ async def test_every_key_has_a_line_that_says_whose_it_is(store: Store, log: Red
     await Suppressions(store, Keys(["a secret of the tests"])).add(Address("ana", "a.example"), "bounced", 1)
     await Subscriptions(store).create(Document("https://hooks.example.com/"), "", 1)
     await store.call("HSET", keys.SUBSCRIPTIONS_FAILING, "sub_1", 1)  # by a worker whose calls all fail
+    await write_every_key(store)
     table = _table()
     found = {key.decode() for key in await store.call("KEYS", "*")}
     matched = set()
