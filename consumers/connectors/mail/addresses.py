@@ -15,8 +15,9 @@ from rules.errors import SegmentdError
 
 LOCAL_BYTES_MAX = 64
 ADDRESS_BYTES_MAX = 254
+_CHARS_MAX = 1000  # of what is looked at: with blanks around it, and a domain beyond ASCII
 _ATEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]")
-_MAILBOX = re.compile(r'\s*(?:"?(?P<name>[^<>"]*?)"?\s*<(?P<within>[^<>]*)>|(?P<bare>[^<>]*))\s*', re.DOTALL)
+_NO_MAILBOX = "it is `Name <name@domain>`, or the address alone"
 
 
 class AddressInvalid(SegmentdError):
@@ -64,6 +65,8 @@ def parse_address(text: object) -> Address:
     """
     if not isinstance(text, str) or not text.strip():
         raise AddressInvalid("there is no address")
+    if len(text) > _CHARS_MAX:
+        raise AddressInvalid(f"an address has at most {ADDRESS_BYTES_MAX} bytes")
     local, at, domain = text.strip().rpartition("@")
     if not at or not local or not domain:
         raise AddressInvalid("an address is name@domain")
@@ -75,12 +78,18 @@ def parse_address(text: object) -> Address:
 
 def parse_mailbox(text: str) -> Mailbox:
     """`Shop <hello@shop.example>` or the address alone. Raises AddressInvalid."""
-    found = _MAILBOX.fullmatch(text)
-    if found is None:
-        raise AddressInvalid("it is `Name <name@domain>`, or the address alone")
-    if found["bare"] is not None:
-        return Mailbox("", parse_address(found["bare"]))
-    return Mailbox(found["name"].strip(), parse_address(found["within"]))
+    whole = text.strip()
+    if not whole.endswith(">"):
+        if "<" in whole or ">" in whole:
+            raise AddressInvalid(_NO_MAILBOX)
+        return Mailbox("", parse_address(whole))
+    name, opened, within = whole[:-1].rpartition("<")
+    name = name.strip()
+    if len(name) >= 2 and name.startswith('"') and name.endswith('"'):
+        name = name[1:-1].strip()
+    if not opened or any(char in '<>"' for char in name) or ">" in within:
+        raise AddressInvalid(_NO_MAILBOX)
+    return Mailbox(name, parse_address(within))
 
 
 def _local(text: str) -> str:

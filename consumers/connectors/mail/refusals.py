@@ -18,6 +18,7 @@ _UNKNOWN_USER = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10)})
 _OURS_TO_MEND = frozenset({530, 534, 535, 538})
 """The server wants us to sign in, or otherwise: nothing that the recipient could do about."""
 _TEXT_CHARS_MAX = 160
+_LOOKED_AT_CHARS = 2000
 
 
 class Said(NamedTuple):
@@ -51,7 +52,7 @@ def masked(text: str, to: Address) -> str:
     >>> masked("5.1.1 <ana@pop.example>: user ana unknown at pop.example", Address("ana", "pop.example"))
     '5.1.1 ***: user *** unknown at ***'
     """
-    line = re.sub(r"\S*@[^\s:;,]*", "***", " ".join(text.split()))
+    line = re.sub(r"\S*@[^\s:;,]*", "***", " ".join(text[:_LOOKED_AT_CHARS].split()))
     for part in (to.local, to.domain):
         line = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", line, flags=re.IGNORECASE)
     return line if len(line) <= _TEXT_CHARS_MAX else line[: _TEXT_CHARS_MAX - 1] + "…"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.connectors.mail import addresses, headers, message, plain, refusals, transport
-from consumers.connectors.mail.addresses import AddressInvalid, parse_address
+from consumers.connectors.mail.addresses import AddressInvalid, parse_address, parse_mailbox
 from consumers.connectors.mail.connector import Mail
 from consumers.connectors.mail.headers import one_line, words
 from consumers.connectors.mail.plain import text_of
@@ -176,6 +176,35 @@ def test_an_address_is_refused_or_stands_alone(text: str) -> None:
         return
     assert not set(' \t\r\n<>"(),:;\\[]') & set(found.text)
     assert found.text.count("@") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "address"),
+    [
+        ("a@b.example", "", "a@b.example"),
+        (" Shop <a@b.example> ", "Shop", "a@b.example"),
+        ('"Shop, Inc." <a@b.example>', "Shop, Inc.", "a@b.example"),
+        ("<a@b.example>", "", "a@b.example"),
+        ("a " + " " * 200_000 + "b <a@b.example>", "a " + " " * 200_000 + "b", "a@b.example"),
+        ("Shop <a@b.example", None, None),
+        ("Shop a@b.example>", None, None),
+        ("Shop <a@b.example> <c@d.example>", None, None),
+        ('Sh"op <a@b.example>', None, None),
+        ("", None, None),
+        ("<>", None, None),
+        ("x" * 200_000, None, None),
+        ("x" * 200_000 + "@b.example", None, None),
+        ("a@" + "ü." * 100_000 + "example", None, None),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_mailbox_is_a_name_and_an_address_or_nothing_at_all(text: str, name: str | None, address: str | None) -> None:
+    if address is None:
+        with pytest.raises(AddressInvalid):
+            parse_mailbox(text)
+    else:
+        found = parse_mailbox(text)
+        assert (found.name, found.address.text) == (name, address)
 
 
 @pytest.mark.parametrize(
