@@ -38,8 +38,9 @@ def mounts(service: dict[str, Any]) -> list[list[str]]:
 
 def test_every_role_is_there_and_the_evaluator_twice_under_names_of_its_own() -> None:
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {str(group.name) for group in app.registered_groups}
     roles = [each["command"][0] for each in OURS.values()]
-    assert sorted(roles) == ["api", "evaluator", "evaluator", "intake"]
+    assert sorted(roles) == ["actions", "api", "evaluator", "evaluator", "intake"]
     assert set(roles) <= commands
     names = [each["environment"].get("SEGMENTD_EVALUATOR_NAME") for each in OURS.values()]
     assert sorted(filter(None, names)) == ["evaluator-1", "evaluator-2"]
