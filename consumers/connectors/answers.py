@@ -38,14 +38,25 @@ class Verdict(NamedTuple):
     data: Any = None
 
 
-def judge(rules: AnswerRules, answer: Answer, elements: Sequence[Any], secrets: Secrets, now_ms: int) -> Verdict:
-    """What `answer` means. `elements`: of a batch, in the order sent."""
+def judge(
+    rules: AnswerRules,
+    answer: Answer,
+    elements: Sequence[Any],
+    secrets: Secrets,
+    now_ms: int,
+    *,
+    followed: bool = False,
+) -> Verdict:
+    """What `answer` means. `elements`: of a batch, in the order sent; `followed`: by a `then`, which reads it."""
     data = _data(answer)
     status = answer.status
     some, unnamed = _failures(rules.failures, data, elements, secrets) if rules.failures else ({}, 0)
     if 200 <= status < 300:
         if rules.taken is not None and (data is None or not _search(rules.taken, data)):
             return _not_taken(rules, data, answer, secrets)
+        if data is None and answer.body and (followed or rules.failures is not None):
+            told = "is longer than is read" if answer.cut else "is no JSON"
+            return Verdict(Failed(f"HTTP {status}, but the answer {told}", status), {})
         more = f"; {unnamed} not taken, and not said which" if unnamed else ""
         return Verdict(Done(f"HTTP {status}{more}", status), some, data=data)
     if status in rules.statuses_ok:

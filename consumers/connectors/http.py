@@ -12,10 +12,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from consumers.clock import SYSTEM_CLOCK, Clock
 from consumers.connectors.answers import Verdict, found_in, judge, shortened
@@ -31,7 +29,9 @@ from consumers.connectors.requests import (
     Variables,
     address,
     header_value,
+    idempotency_key,
     prepare,
+    put_header,
     together,
     with_query,
 )
@@ -46,8 +46,7 @@ from rules.errors import Mistake
 
 AT_ONCE = 100  # customers put into words before others get a turn: some 10 ms
 FOUND_MAX = 1000  # things that a `then` goes on with
-ANSWER_BYTES_MAX = 2 * 1024 * 1024  # of answers that name things: 250 tasks of Kommo are some 200 KB
-KEY_CHARS_MAX = 255
+ANSWER_BYTES_MAX = 16 * 1024 * 1024  # of answers that name things: 500 whole members of Mailchimp are some 2 MB
 WORDS_AT_A_TIME = 100  # customers of a batch, some 10 ms; then whoever else the loop serves has a turn
 SPLIT_REQUESTS_MAX = 64  # for one batch that is refused because of some; who is left then fails, and comes again
 _AGENT = "segmentd"
@@ -126,7 +125,7 @@ class HttpConnector:
     def _shown(self, prepared: Prepared, subjects: Sequence[Subject], keys: Sequence[str]) -> Rendered:
         body = prepared.body()
         proof = self._credentials.shown(prepared.variables)
-        key = _key([keys[place] for place in prepared.places])
+        key = idempotency_key([keys[place] for place in prepared.places])
         headers = self._headers(prepared, proof, key, body, shown=True)
         return Rendered(
             method=prepared.request.method,
@@ -180,15 +179,15 @@ class HttpConnector:
             headers["Content-Type"] = kind
         for name, tree in self.document.headers.items():
             if (text := render_text(tree, prepared.variables, f"the header {name}")) is not None:
-                _put(headers, name, header_value(name, text))
+                put_header(headers, name, header_value(name, text))
         for name, text in prepared.headers:
-            _put(headers, name, text)
+            put_header(headers, name, text)
         for name, text in proof.headers.items():
-            _put(headers, name, text)
+            put_header(headers, name, text)
         if request.method != "GET":
-            _put(headers, "Idempotency-Key", key)
+            put_header(headers, "Idempotency-Key", key)
             for name, text in self._signature(prepared.variables, key, body or b"", shown).items():
-                _put(headers, name, text)
+                put_header(headers, name, text)
         return headers
 
     def _signature(self, variables: Variables, key: str, body: bytes, shown: bool) -> dict[str, str]:
@@ -210,7 +209,7 @@ class HttpConnector:
             )
             return
         asked[0] += 1
-        verdict = await self._asked(prepared, _key([keys[place] for place in prepared.places]))
+        verdict = await self._asked(prepared, idempotency_key([keys[place] for place in prepared.places]))
         if verdict.undecided and len(prepared.places) > 1:
             rest = [number for number in range(len(prepared.places)) if number not in verdict.some]
             for number, outcome in verdict.some.items():
@@ -242,7 +241,9 @@ class HttpConnector:
             return Verdict(Refused(shortened(str(error), self._secrets)), {})
         except (OutboundFailed, TokenFailed) as error:
             return Verdict(Failed(shortened(str(error), self._secrets)), {})
-        verdict = judge(prepared.request.answer, answer, prepared.elements, self._secrets, self._clock.now_ms())
+        rules, now_ms = prepared.request.answer, self._clock.now_ms()
+        followed = prepared.request.then is not None
+        verdict = judge(rules, answer, prepared.elements, self._secrets, now_ms, followed=followed)
         if verdict.pause_s:
             self._pace.hold(verdict.pause_s)
         return verdict
@@ -298,19 +299,5 @@ def _unsaid(error: RenderFailed, secrets: Secrets) -> Outcome:
     return Failed(why) if error.mendable else Refused(why)
 
 
-def _put(headers: dict[str, str], name: str, value: str) -> None:
-    for other in [other for other in headers if other.lower() == name.lower()]:
-        del headers[other]
-    headers[name] = value
-
-
 def _url(prepared: Prepared, proof: Proof) -> str:
     return with_query(prepared.url, [*prepared.query, *proof.query.items()])
-
-
-def _key(keys: Sequence[str]) -> str:
-    """The idempotency key of a request: the call's own, or for several a digest of theirs; of ASCII, and not long."""
-    if len(keys) > 1:
-        return "batch:" + hashlib.sha256("\n".join(keys).encode()).hexdigest()
-    key = quote(keys[0], safe="!#$&'()*+,/:;=?@[]~ ")
-    return key if len(key) <= KEY_CHARS_MAX else "call:" + hashlib.sha256(keys[0].encode()).hexdigest()

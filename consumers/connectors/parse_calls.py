@@ -8,8 +8,9 @@ from typing import Any
 
 from consumers.connectors.documents import AnswerRules, Call, Limits, Method, Parameter, Request, Then
 from consumers.connectors.parse_answers import answer_rules, expression
-from consumers.connectors.templates import Template, Use, compile_text, compile_url
+from consumers.connectors.templates import Template, compile_text, compile_url
 from consumers.connectors.trees import compile_tree, leaf, uses_of
+from consumers.connectors.uses import Use
 from consumers.connectors.variables import OF_A_CALL, OF_A_CONNECTOR, RESERVED, not_known, strange
 from rules.language import mistakes
 from rules.language.draft import Draft, join

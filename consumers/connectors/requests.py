@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
@@ -18,6 +19,7 @@ from consumers.connectors.trees import render_text, render_tree
 
 BODY_BYTES_MAX = 8 * 1024 * 1024
 URL_CHARS_MAX = 8 * 1024
+KEY_CHARS_MAX = 255
 Variables = Mapping[str, Any]
 
 
@@ -208,3 +210,18 @@ def with_query(url: str, pairs: Sequence[tuple[str, str]]) -> str:
     if not pairs:
         return url
     return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(pairs, safe=MASK)}"
+
+
+def put_header(headers: dict[str, str], name: str, value: str) -> None:
+    """Of one name, however it is written, the later stands."""
+    for other in [other for other in headers if other.lower() == name.lower()]:
+        del headers[other]
+    headers[name] = value
+
+
+def idempotency_key(keys: Sequence[str]) -> str:
+    """The idempotency key of a request: the call's own, or for several a digest of theirs; of ASCII, and not long."""
+    if len(keys) > 1:
+        return "batch:" + hashlib.sha256("\n".join(keys).encode()).hexdigest()
+    key = quote(keys[0], safe="!#$&'()*+,/:;=?@[]~ ")
+    return key if len(key) <= KEY_CHARS_MAX else "call:" + hashlib.sha256(keys[0].encode()).hexdigest()

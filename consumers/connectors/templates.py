@@ -4,36 +4,36 @@
     compile_value("{{ customer.age | plus: 1 }}").render({"customer": {"age": 41}})      -> 42, a number
 
 Tags: if, unless, case, for, assign, capture, comment, raw. Bounds: text, nesting, iterations over all loops of one
-rendering, size of variables and of the output. Compiled once: what is compiled is cached by its text.
+rendering, and they times the template's tags, size of variables and of the output. Compiled once: what is compiled is
+cached by its text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TextIO
+from typing import Any, Literal, TextIO
 from urllib.parse import quote
 
 from liquid import BoundTemplate, Environment, RenderContext
-from liquid.ast import Node
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.output import Output, OutputNode
 from liquid.exceptions import LiquidError, LoopIterationLimitError
-from liquid.expression import Expression
 from liquid.stringify import to_liquid_string
 from liquid.undefined import FalsyStrictUndefined, is_undefined
 from liquid.utils import ReadOnlyChainMap
 
 from consumers.connectors.filters import LIST_VALUES_MAX, OMIT, TEXT_CHARS_MAX, Omit, install
+from consumers.connectors.markup import TAGS, MarkupWrong, check_markup
 from consumers.connectors.port import RenderFailed
+from consumers.connectors.uses import Use, asked_for
 from rules.errors import SegmentdError
 from rules.language.hints import nearest
 
 TEMPLATE_CHARS_MAX = 64 * 1024
 ITERATIONS_MAX = 10_000  # over all loops of one rendering
-_TAGS = {"if", "unless", "case", "for", "break", "continue", "assign", "capture", "comment", "raw", "#"}
-_COMPILED_MAX = 4096  # templates kept compiled
+STEPS_MAX = 500_000  # iterations times the tags and outputs of the template: about a second
+_COMPILED_MAX = 2048  # templates kept compiled
 
 Form = Literal["text", "html", "url"]
 """What is written around values: nothing, HTML (they are escaped), or an address (they are percent-encoded)."""
@@ -41,16 +41,6 @@ Form = Literal["text", "html", "url"]
 
 class TemplateWrong(SegmentdError):
     """A text is no template; the message says where in it (`line 1, column 7: ...`) and what is wrong."""
-
-
-class Use(NamedTuple):
-    """One variable that a template asks for, by its path as far as it is constant: `("customer", "name")`.
-
-    `needed`: without it rendering fails, for it has neither a `default` nor is it asked for by an `if`.
-    """
-
-    path: tuple[str, ...]
-    needed: bool
 
 
 # -- the box ----------------------------------------------------------------------------------------------------------
@@ -72,12 +62,16 @@ class _Context(RenderContext):
     def raise_for_loop_limit(self, length: int = 1) -> None:
         spent = getattr(self, "_iterations", 0) + length
         self._iterations = spent
-        if spent > ITERATIONS_MAX:
-            raise LoopIterationLimitError(f"at most {ITERATIONS_MAX:,} iterations of loops", token=None)
+        most = min(ITERATIONS_MAX, STEPS_MAX // getattr(self.template, "weight", 1))
+        if spent > most:
+            raise LoopIterationLimitError(f"at most {most:,} iterations of loops", token=None)
 
 
 class _Template(BoundTemplate):
+    """`weight`: its tags and outputs."""
+
     context_class = _Context
+    weight = 1
 
 
 class _OutputNode(OutputNode):
@@ -105,7 +99,7 @@ class _Box(Environment):
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=False)
-        for name in [name for name in self.tags if name not in _TAGS and name.isalpha() and name.islower()]:
+        for name in [name for name in self.tags if name not in TAGS and name.isalpha() and name.islower()]:
             if name not in ("content", "output", "illegal"):
                 del self.tags[name]
         self.add_tag(_Output)
@@ -218,9 +212,12 @@ def _compiled(source: str, form: Form) -> Template:
         raise TemplateWrong(f"a template may be at most {TEMPLATE_CHARS_MAX:,} characters long")
     box = _BOXES[form]
     try:
+        check_markup(source)
         template = box.from_string(source)
     except LiquidError as error:
         raise TemplateWrong(_placed(error)) from None
+    except MarkupWrong as error:
+        raise TemplateWrong(_at(source, error.where, error.message)) from None
     except RecursionError:
         raise TemplateWrong("is nested too deep") from None
     analysis = template.analyze()
@@ -228,13 +225,9 @@ def _compiled(source: str, form: Form) -> Template:
         if name not in box.filters:
             meant = nearest(name, list(box.filters))
             raise TemplateWrong(f"no such filter `{name}`" + (f"; did you mean `{meant}`?" if meant else ""))
-    spared = _spared(template)
-    uses = {
-        Use(_constant(variable.segments), needed=name not in spared)
-        for name, variables in analysis.globals.items()
-        for variable in variables
-    }
-    return Template(source, template, sorted(uses))
+    if isinstance(template, _Template):
+        template.weight = 1 + source.count("{{") + source.count("{%")
+    return Template(source, template, asked_for(template, analysis))
 
 
 def _placed(error: LiquidError) -> str:
@@ -246,55 +239,6 @@ def _placed(error: LiquidError) -> str:
     return f"line {place[0]}, column {place[1] + 1}: {message}" if place else message
 
 
-def _constant(segments: Sequence[Any]) -> tuple[str, ...]:
-    found: list[str] = []
-    for segment in segments:
-        if not isinstance(segment, str):
-            break
-        found.append(segment)
-    return tuple(found)
-
-
-# -- which variables may be missing -----------------------------------------------------------------------------------
-
-
-def _spared(template: BoundTemplate) -> set[str]:
-    """The names that may be undefined: what an `if` asks for, and what never stands without a `default`."""
-    context = RenderContext(template)
-    asked: set[str] = set()
-    bare: set[str] = set()
-    defaulted: set[str] = set()
-    for node in _nodes(template.nodes, context):
-        for expression in node.expressions():
-            if isinstance(expression, FilteredExpression):
-                left = _head(expression.left)
-                guarded = any(each.name == "default" for each in expression.filters or ())
-                if left:
-                    (defaulted if guarded else bare).add(left)
-                for child in expression.children()[1:]:
-                    bare |= set(_heads(child))
-            elif type(node).__name__ in ("ForNode", "CaseNode"):
-                bare |= set(_heads(expression))
-            else:
-                asked |= set(_heads(expression))
-    return asked | (defaulted - bare)
-
-
-def _nodes(nodes: Sequence[Node], context: RenderContext) -> Iterator[Node]:
-    for node in nodes:
-        yield node
-        yield from _nodes(list(node.children(context)), context)
-
-
-def _head(expression: Expression) -> str | None:
-    if isinstance(expression, Path):
-        head = expression.head()
-        return head if isinstance(head, str) else None
-    return None
-
-
-def _heads(expression: Expression) -> Iterator[str]:
-    if head := _head(expression):
-        yield head
-    for child in expression.children():
-        yield from _heads(child)
+def _at(source: str, where: int, message: str) -> str:
+    line = source.count("\n", 0, where) + 1
+    return f"line {line}, column {where - source.rfind(chr(10), 0, where)}: {message}"

@@ -12,7 +12,8 @@ from typing import Any
 
 from consumers.connectors.filters import OMIT
 from consumers.connectors.port import RenderFailed
-from consumers.connectors.templates import Template, TemplateWrong, Use, compile_value
+from consumers.connectors.templates import Template, TemplateWrong, compile_value
+from consumers.connectors.uses import Use
 from rules.language.draft import join
 
 Wrong = Callable[[str, str], None]

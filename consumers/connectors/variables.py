@@ -11,7 +11,7 @@ import orjson
 from consumers.connectors.filters import OMIT
 from consumers.connectors.port import Subject
 from consumers.connectors.secrets import SECRET_NAME
-from consumers.connectors.templates import Use
+from consumers.connectors.uses import Use
 from consumers.delivery.port import Item
 from rules.language.hints import listed, nearest, shown
 

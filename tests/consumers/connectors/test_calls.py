@@ -271,10 +271,21 @@ async def test_what_the_first_answer_names_is_sent_on_in_batches() -> None:
     assert len({asked.headers["Idempotency-Key"] for asked in caller.asked[1:]}) == 3
 
 
-@pytest.mark.parametrize("body", [b"", {"things": []}, {"things": None}, {}, b"no json"])
+@pytest.mark.parametrize("body", [b"", {"things": []}, {"things": None}, {}])
 async def test_where_nothing_is_found_there_is_nothing_to_do(body: Any) -> None:
     outcome, asked = await one(THEN, told(200, body))
     assert (outcome, len(asked)) == (Done("there was nothing to do"), 1)
+
+
+async def test_an_answer_that_must_be_read_and_cannot_is_a_failure() -> None:
+    assert (await one(THEN, told(200, b"<html>")))[0] == Failed("HTTP 200, but the answer is no JSON", 200)
+    cut = Answer(200, {}, b'{"things": [', True)
+    assert (await one(THEN, cut))[0] == Failed("HTTP 200, but the answer is longer than is read", 200)
+    caller = Played(lambda _: told(200, b"<html>"))
+    subjects = people("aa", "ab")
+    found = connector(calls(BATCH), caller, AROUND)
+    outcomes = await found.call("n", {"list": 1}, subjects, keys(subjects))
+    assert outcomes == [Failed("HTTP 200, but the answer is no JSON", 200)] * 2
 
 
 async def test_a_second_request_that_fails_is_the_calls_failure() -> None:

@@ -11,10 +11,10 @@ import pytest
 from consumers.connectors import parse, parse_answers, parse_calls
 from consumers.connectors.filters import _OURS, KEPT
 from consumers.connectors.load import packaged_documents
+from consumers.connectors.markup import TAGS
 from consumers.connectors.parse import parse_connector
 from consumers.connectors.port import Connectors
 from consumers.connectors.secrets import Secrets
-from consumers.connectors.templates import _TAGS
 from consumers.connectors.variables import ITEM_FIELDS, RESERVED
 from rules.language import load_yaml, parse_document
 from tests.consumers.connectors.playing import Played
@@ -61,7 +61,7 @@ def test_the_example_connector_is_right() -> None:
 def test_every_word_of_the_language_is_told() -> None:
     words = {
         *parse._KEYS, *parse._AUTHS, *parse._LIMITS, *parse_calls._REQUEST, *parse_calls._CALL, *parse_answers._ANSWER,
-        *parse_answers._FAILED, *RESERVED, *ITEM_FIELDS, *KEPT, *_OURS, *(_TAGS - {"break", "continue", "#"}),
+        *parse_answers._FAILED, *RESERVED, *ITEM_FIELDS, *KEPT, *_OURS, *(TAGS - {"break", "continue", "#"}),
     }  # fmt: skip
     told = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]*)`", PAGE))))
     assert words - told == set()
