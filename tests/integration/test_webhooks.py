@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import httpx2
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from consumers.embedded import Embedded
 from tests.service.cli.conftest import Process, running
 from tests.service.sending import BUYERS, event
 
@@ -207,6 +209,23 @@ def test_what_was_not_delivered_when_the_service_was_killed_is_delivered_after(t
         assert sub.verified_by(sub.secret), "the secret was kept"
     finally:
         process.end(signal.SIGKILL)
+
+
+def test_as_roles_of_their_own_one_that_is_killed_is_taken_over_by_another(tmp_path: Path, receiving: str) -> None:
+    with Embedded(tmp_path) as store, contextlib.ExitStack() as stack:
+        env = {**ALLOWED, "REDIS_URL": store.url}
+        api, _, first, _ = (
+            stack.enter_context(running(role, "--port", 0, env=env))
+            for role in ("api", "evaluator", "actions", "actions")
+        )
+        sub = Subscriber(api.wait_for(r"segmentd api at (http://\S+)"), receiving, "roles")
+        customers = [f"c{number}" for number in range(40)]
+        sub.buy(*customers[:20])
+        until(lambda: {f"roles:{customer}:1" for customer in customers[:20]} <= _taken(sub))
+        first.end(signal.SIGKILL)
+        sub.buy(*customers[20:])
+        until(lambda: {f"roles:{customer}:1" for customer in customers} <= _taken(sub))
+        sub.client.close()
 
 
 def _taken(sub: Subscriber) -> set[str]:
