@@ -71,7 +71,7 @@ def test_the_sample_shop_moves_people_in_and_out_by_event_and_by_clock(tmp_path:
 
 def test_roles_that_share_a_store_ask_for_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REDIS_URL", raising=False)
-    for role in ("api", "evaluator"):
+    for role in ("api", "evaluator", "actions"):
         ran = run(role)
         assert ran.status == 1
         assert "set REDIS_URL" in ran.err
