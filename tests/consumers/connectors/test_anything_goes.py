@@ -76,7 +76,11 @@ calls:
 
 
 ATTRIBUTES = st.dictionaries(st.sampled_from(["name", "x", "tags"]), VALUES)
-WITH = st.dictionaries(st.sampled_from("abcde"), VALUES)
+GOOD = st.one_of(st.integers(), st.text(min_size=1, max_size=9), st.just("{{ customer.id }}"))
+WITH = st.one_of(
+    st.dictionaries(st.sampled_from("abcde"), VALUES),
+    st.fixed_dictionaries({"a": GOOD}, optional={"b": SCALARS, "c": st.text("abc", max_size=3), "d": VALUES}),
+)
 
 
 @settings(max_examples=400, deadline=None)
