@@ -158,7 +158,7 @@ def _described(entry: Subscription, standing: Standing) -> dict[str, Any]:
 def _standing(standing: Standing) -> dict[str, Any]:
     return {
         "lag": standing.lag,
-        "waiting": standing.waiting + standing.parked,
+        "waiting": max(0, standing.parked - standing.failing),  # until their time, or behind another
         "failing": standing.failing,
         "done": standing.done,
         "failed_attempts": standing.failed,

@@ -204,8 +204,12 @@ async def test_what_waits_for_its_next_attempt_is_sent_at_once_when_a_person_ask
         return bool(found) and found[0]["attempts"] == 2
 
     await until(failed_twice)
+    await send(client, event("o-2", "bob"))
+    await until(lambda: len(to.taken) == 3)
+    standing = (await client.get(path)).json()["deliveries"]
+    assert (standing["failing"], standing["waiting"], standing["given_up"]) == (1, 0, 0)
     await finished(client, await client.post(f"{path}/deliveries/buyers:ana:1/resend"))
-    assert ids(to) == ["buyers:ana:1"] * 3
+    assert ids(to) == ["buyers:ana:1"] * 2 + ["buyers:bob:1", "buyers:ana:1"]
     assert await deliveries(client, path, show="failing") == []
 
 
