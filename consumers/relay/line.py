@@ -100,11 +100,6 @@ class Line:
         """Whether the topic may end there if nobody but us has published since `place`."""
         return tail.number <= self.place.number or tail == self.tried
 
-    @property
-    def oldest_needed(self) -> int:
-        """The oldest commit that the outbox must keep for us."""
-        return self.place.commit
-
     # -- what comes in ------------------------------------------------------------------------------------------------
 
     def offer(self, commit: int, position: Offset, transitions: Sequence[bytes], *, room: bool) -> None:

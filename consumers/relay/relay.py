@@ -18,13 +18,15 @@ from consumers.failpoints import reach
 from consumers.log.port import Offset
 from consumers.relay.headers import write_note
 from consumers.relay.line import Cut, Line
+from consumers.relay.lines import Lines
 from consumers.relay.metrics import Metrics, NullMetrics
+from consumers.relay.notes import note_places
 from consumers.relay.port import Fenced, Outlet
 from consumers.relay.settings import Settings
-from consumers.relay.takeover import Recovery, fence_others, place_line, resume
+from consumers.relay.takeover import Recovery, fence_others, find_place, resume
 from consumers.relay.waiting import heed_cancellation, set_or_time
 from consumers.state.commit import Meta, Reload
-from consumers.state.relaying import Holder, end_recovery, holds, leave, note_relayed, read_outbox
+from consumers.state.relaying import Holder, end_recovery, leave, read_outbox
 from consumers.state.store import Store
 from rules.errors import Unavailable
 
@@ -49,15 +51,13 @@ class Relay:
         self.settings = settings or Settings()
         self._outlet, self._store, self._clock = outlet, store, clock
         self._metrics: Metrics = metrics or NullMetrics()
-        self._lines: dict[int, Line] = {}
-        self._lost: list[int] = []
+        self._lines = Lines(self._metrics)
         self._turn = asyncio.Lock()  # one transaction at a time; a tail is read between two
         self._broken = True  # what the last transaction came to is not known: open, look, go on
         self._wake, self._hurry, self._moved = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._running, self._stopping = False, False
         self._ended = asyncio.Event()
         self._flushing = 0
-        self._first = 0  # the line that is cut first, in turn
         self._ended_at = float("-inf")  # when the last transaction ended (steady seconds)
 
     # -- what the evaluator asks --------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class Relay:
         Raises Reload, Unavailable, StoreEmptied; then the partition is not taken.
         """
         self.drop([partition])
-        self._lost = [each for each in self._lost if each != partition]
+        self._lines.forget_lost(partition)
         holder = Holder(epoch, self.name)
         await fence_others(self._outlet, self._store, partition, meta, holder)
         async with self._turn:  # a transaction of our own may hold what the partition said before we lost it
@@ -88,18 +88,13 @@ class Relay:
             tail = await self._outlet.tail(partition)
         reach("T3.after")
         line, recovery = await resume(self._outlet, self._store, partition, meta, holder, tail)
-        self._lines[partition] = line
+        self._lines.put(line)
         self._wake.set()
         return recovery
 
     def offer(self, partition: int, commit: int, position: Offset, transitions: Sequence[bytes]) -> None:
         """What a commit that stands has said; `position`: the log's as of that commit."""
-        line = self._lines.get(partition)
-        if line is None:
-            return
-        held = sum(each.held for each in self._lines.values())
-        room = held + len(transitions) <= self.settings.memory_transitions_max
-        line.offer(commit, position, transitions, room=room)
+        self._lines.offer(partition, commit, position, transitions, self.settings.memory_transitions_max)
         if transitions:
             self._wake.set()
 
@@ -115,13 +110,7 @@ class Relay:
 
     def room(self, partition: int) -> bool:
         """Whether evaluation of this partition may go on: the outboxes of all partitions together are not full."""
-        backlog = sum(line.backlog for line in self._lines.values())
-        return backlog < self.settings.outbox_transitions_max
-
-    def oldest_needed(self, partition: int) -> int | None:
-        """The oldest commit that the outbox must still have; None where nothing is published."""
-        line = self._lines.get(partition)
-        return line.oldest_needed if line is not None else None
+        return self._lines.backlog < self.settings.outbox_transitions_max
 
     async def value(self, partition: int, offset: Offset) -> bytes:
         """One published transition (see `Recovery.ids`). Raises Unavailable."""
@@ -139,18 +128,17 @@ class Relay:
 
     def take_lost(self) -> list[int]:
         """Partitions that turned out to be another's since the last call; they are dropped."""
-        lost, self._lost = self._lost, []
-        return lost
+        return self._lines.take_lost()
 
     async def flush(self, partitions: Iterable[int], seconds: float) -> bool:
         """Publish all that these have said, and tell the store that none of it is under way: the next owner need not
         fence us. They are not offered again before a new `take`. False: there was no time, or a server is away.
         """
         wanted = list(partitions)
-        lines = [self._lines[each] for each in wanted if each in self._lines]
+        lines = [line for each in wanted if (line := self._lines.get(each)) is not None]
         if not await self._published(lines, seconds):
             return False
-        lines = [line for line in lines if self._holds(line)]  # what was lost meanwhile may not be published
+        lines = [line for line in lines if self._lines.holds(line)]  # what was lost meanwhile may not be published
         try:
             for line in lines:
                 with contextlib.suppress(Reload):  # not ours any more: whoever has it has fenced us
@@ -168,7 +156,7 @@ class Relay:
         self._wake.set()
         self._hurry.set()
         try:
-            while any(line.backlog and self._holds(line) for line in lines):
+            while any(line.backlog and self._lines.holds(line) for line in lines):
                 left = until - self._clock.monotonic()
                 if left <= 0:
                     return False
@@ -180,9 +168,7 @@ class Relay:
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Publish nothing more of these."""
-        for partition in partitions:
-            if self._lines.pop(partition, None) is not None:
-                self._metrics.relay_lag(partition, 0)
+        self._lines.drop(partitions)
 
     async def close(self) -> None:
         """Publish nothing more, and let go of the outlet."""
@@ -211,7 +197,7 @@ class Relay:
                     failures += 1
                 finally:
                     self._moved.set()
-                    self._report()
+                    self._lines.report()
         finally:
             if not self._stopping:
                 self.reason = "transitions are not published: the relay has ended"
@@ -224,19 +210,21 @@ class Relay:
         async with self._turn:
             if self._broken:
                 await self._mend()
-            for line in [line for line in self._lines.values() if line.wants_reading]:
-                await self._read(line)
-            await self._publish(self._cut())
-        await self._note()
+            for line in self._lines:
+                if line.wants_reading:
+                    await self._read(line)
+            bounds = self.settings
+            await self._publish(self._lines.cut(bounds.transaction_transitions_max, bounds.transaction_bytes_max))
+        await note_places(self._store, self._lines, self.settings, self._clock.monotonic())
 
     async def _wait(self) -> None:
         """Until there is something to publish or to note, and the last transaction is over for some ms."""
         if not self._work:
             self._wake.clear()
-            noting = any(line.place != line.noted for line in self._lines.values())
+            noting = any(line.place != line.noted for line in self._lines)
             idle_s = self.settings.note_idle_ms / 1000 if noting else None
             await set_or_time(self._wake, idle_s)
-        full = sum(line.held for line in self._lines.values()) >= self.settings.transaction_transitions_max
+        full = self._lines.held >= self.settings.transaction_transitions_max
         gap_ms = self.settings.gap_ms if full or self._flushing else self.settings.gather_ms
         left_s = gap_ms / 1000 - (self._clock.monotonic() - self._ended_at)
         if left_s > 0:
@@ -244,7 +232,7 @@ class Relay:
 
     @property
     def _work(self) -> bool:
-        return self._broken or self._stopping or any(line.backlog for line in self._lines.values())
+        return self._broken or self._stopping or self._lines.backlog > 0
 
     async def _pause(self, seconds: float) -> None:
         """Nobody waits longer than need be who flushes or closes."""
@@ -256,29 +244,14 @@ class Relay:
         """What of a line is not in memory, from the outbox."""
         asked, last = line.entries_wanted(self.settings.read_transitions_max), line.known
         chunk = await read_outbox(self._store, line.keys, line.holder, line.first_wanted, last, asked)
-        if not self._holds(line):
+        if not self._lines.holds(line):
             return
         if not chunk.ours:
-            self._lose(line)
+            self._lines.lose(line)
             return
-        missing = line.read(chunk.entries, asked, last)
+        missing = self._lines.read(line, chunk.entries, asked, last)
         if missing:
             _log.error("the outbox has lost transitions not yet published", partition=line.partition, count=missing)
-
-    def _cut(self) -> list[tuple[Line, Cut]]:
-        """What goes into the next transaction: of all lines, beginning with another one each time."""
-        lines = [self._lines[each] for each in sorted(self._lines)]
-        self._first += 1
-        transitions, size = self.settings.transaction_transitions_max, self.settings.transaction_bytes_max
-        cuts = []
-        for at in range(len(lines)):
-            line = lines[(self._first + at) % len(lines)]
-            if transitions > 0 and size > 0 and line.held:
-                cut = line.cut(transitions, size)
-                transitions -= cut.handled
-                size -= cut.size
-                cuts.append((line, cut))
-        return cuts
 
     async def _publish(self, cuts: Sequence[tuple[Line, Cut]]) -> None:
         """One transaction, unless all of it is left out."""
@@ -293,8 +266,7 @@ class Relay:
             self._broken = False
             reach("relay.committed")
         now = self._clock.monotonic()
-        for line, cut in cuts:
-            line.advance(cut, now)
+        self._lines.advance(cuts, now)
         if batches:
             self._ended_at = now
             self._metrics.relay_transaction(now - began)
@@ -306,28 +278,13 @@ class Relay:
         """End what we have open, drop what is not ours any more, and go on where the topic ends."""
         await self._outlet.open()
         reach("relay.opened")
-        for line in list(self._lines.values()):
-            if not await holds(self._store, line.keys, line.holder):
-                self._lose(line)
-                continue
-            tail = await self._outlet.tail(line.partition)
-            if tail is not None and not line.may_end_at(tail.place):
-                self._lose(line)  # somebody else has published, and the store knows nothing of it: it is taken anew
-                continue
-            before = line.place
-            await place_line(self._store, line, tail.place if tail is not None else None, before)
-            if line.place.number > before.number:
-                line.skips = 0  # what retention dropped comes before anything new
+        try:
+            for line in self._lines:
+                if not await find_place(self._outlet, self._store, line):
+                    self._lines.lose(line)
+        finally:
+            self._lines.recount()
         self._broken = False
-
-    def _lose(self, line: Line) -> None:
-        if self._holds(line):
-            _log.warning("the partition is another relay's", partition=line.partition)
-            self._lost.append(line.partition)
-            self.drop([line.partition])
-
-    def _holds(self, line: Line) -> bool:
-        return self._lines.get(line.partition) is line
 
     def _say_why(self, error: Exception) -> None:
         """Once per reason, not per try."""
@@ -336,25 +293,3 @@ class Relay:
         if self.reason != reason:
             _log.warning("transitions are not published", reason=why)
         self.reason = reason
-
-    # -- notes and reports --------------------------------------------------------------------------------------------
-
-    async def _note(self) -> None:
-        """Write down in the store how far the topic is, now and then."""
-        now = self._clock.monotonic()
-        for line in list(self._lines.values()):
-            idle = now - line.moved_at >= self.settings.note_idle_ms / 1000
-            due = now - line.noted_at >= self.settings.note_ms / 1000
-            if line.place == line.noted or not (idle or due) or not self._holds(line):
-                continue
-            place, note = line.place, write_note(line.place, line.skips)
-            line.noted_at = now
-            try:
-                await note_relayed(self._store, line.keys, line.holder, note, place.commit)
-                line.noted = place
-            except Reload:
-                self._lose(line)
-
-    def _report(self) -> None:
-        for line in self._lines.values():
-            self._metrics.relay_lag(line.partition, line.backlog)

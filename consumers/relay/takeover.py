@@ -15,7 +15,7 @@ from consumers.relay.line import Line
 from consumers.relay.port import Outlet, Place, Published, digest_of
 from consumers.state.commit import Meta
 from consumers.state.keys import PartitionKeys
-from consumers.state.relaying import Holder, numbered_at, read_transition, roll_back, settle_relays
+from consumers.state.relaying import Holder, holds, numbered_at, read_transition, roll_back, settle_relays
 from consumers.state.store import Store
 from rules.errors import SegmentdError
 
@@ -86,6 +86,24 @@ async def place_line(store: Store, line: Line, tail: Place | None, noted: Place)
     """Let the line go on where the topic ends."""
     place = _resume_place(line.partition, tail, noted)
     line.resume(place, await numbered_at(store, line.keys, place.commit, place.nth, line.numbered))
+
+
+async def find_place(outlet: Outlet, store: Store, line: Line) -> bool:
+    """Let a line go on after a transaction of which nobody knows whether it stands; none is open any more.
+
+    False: it is another's by now, by the store, or by what stands in the topic (then the store knows nothing of it, and
+    the partition is taken anew). Raises Unavailable.
+    """
+    if not await holds(store, line.keys, line.holder):
+        return False
+    tail = await outlet.tail(line.partition)
+    if tail is not None and not line.may_end_at(tail.place):
+        return False
+    before = line.place
+    await place_line(store, line, tail.place if tail is not None else None, before)
+    if line.place.number > before.number:
+        line.skips = 0  # what retention dropped comes before anything new
+    return True
 
 
 def _resume_place(partition: int, tail: Place | None, noted: Place) -> Place:
