@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from consumers.clock import Clock
 
+SLACK = 1.05  # requests arrive less evenly than they are sent: the other side's second holds one more, now and then
 WAIT_S_MAX = 10.0  # a call waits at most so long for its turn; then it is put off
 
 
@@ -26,7 +27,7 @@ class Pace:
     """One for a connector. `per_second` None: no bound."""
 
     def __init__(self, per_second: float | None, concurrency: int, clock: Clock) -> None:
-        self._apart_s = 1 / per_second if per_second else 0.0
+        self._apart_s = SLACK / per_second if per_second else 0.0
         self._open = asyncio.Semaphore(concurrency)
         self._clock = clock
         self._next = 0.0  # when the next request may begin, by the steady clock

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from consumers.connectors.documents import Document
-from consumers.connectors.load import packaged_documents, read_directory, read_files
+from consumers.connectors.load import OF_CODE, packaged_documents, read_directory, read_files
 from consumers.connectors.parse import ConnectorInvalid
 from service.cli.output import fail, say
 
@@ -24,6 +24,7 @@ def run_list(directory: Path | None) -> None:
             say(f"  {document.about}")
         for line in _calls(document):
             say(line)
+    say(f"besides, no documents: {', '.join(OF_CODE)}")
 
 
 def _calls(document: Document) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
 
 import pytest
 
+from consumers.connectors import port
 from consumers.connectors.load import load_connectors, packaged_documents, read_directory
 from consumers.connectors.parse import ConnectorInvalid
 from consumers.connectors.port import Connectors
@@ -13,6 +15,11 @@ from consumers.connectors.secrets import Secrets
 from tests.consumers.connectors.playing import Played, keys, subject
 
 OWN = "connector: {name}\nbase: https://own.example\ncalls: {{hello: {{post: /hello, json: {{to: '{{{{ to }}}}'}}}}}}\n"
+
+
+def test_the_example_of_the_port_is_true() -> None:
+    found = doctest.testmod(port)
+    assert (found.attempted, found.failed) == (1, 0)
 
 
 def loaded(directory: Path | None, caller: Played | None = None) -> Connectors:
