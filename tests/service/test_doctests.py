@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-MODULES = ("auth", "bodies", "cursors", "headers", "metrics", "readiness", "cli.status", "dead_letters")
+MODULES = ("auth", "bodies", "csv_rows", "cursors", "headers", "metrics", "cli.status", "dead_letters")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -62,6 +62,7 @@ class Process:
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**clean, **(env or {})}
         )
+        self.pid = self._process.pid
         self.lines: list[str] = []
         self._read_all = False
         self._queue: queue.Queue[str | None] = queue.Queue()
