@@ -61,7 +61,9 @@ class Chunks:
             try:
                 turn = target.turn(item)
             except Exception as error:  # a mistake of ours; the others go on
-                _log.error("a target could not say whether it wants an item", target=target.id, exc_info=error)
+                _log.error(
+                    "a target could not say whether it wants an item", target=target.id, error=type(error).__name__
+                )
                 continue
             if turn is not None:
                 due_ms = item.time_ms + turn.wait_ms if turn.wait_ms > 0 else self._tools.clock.now_ms()

@@ -13,6 +13,7 @@ import structlog
 from consumers.delivery.chunks import Chunk, Chunks
 from consumers.delivery.holding import Holding, Tools
 from consumers.delivery.jobs import END, Job, Jobs, Open
+from consumers.delivery.mistakes import where
 from consumers.delivery.records import encode
 from consumers.delivery.roster import Roster
 from consumers.relay.waiting import heed_cancellation, set_or_time
@@ -51,7 +52,7 @@ class Enqueuing:
                 await self._look()
                 for each in self._open:
                     for holding in list(self._holdings.values()):
-                        busy = await self._step(holding, each) or busy
+                        busy = await self._try(holding, each) or busy
             except Unavailable as error:
                 _log.warning("jobs wait for the store", reason=str(error))
             settings = self._tools.settings
@@ -82,6 +83,16 @@ class Enqueuing:
                 holding.draft.remove_job(job)
                 holding.dirty = True
         self._progress = {key: value for key, value in self._progress.items() if not key[0].fenced and key[1] in known}
+
+    async def _try(self, holding: Holding, each: Open) -> bool:
+        """A mistake in one job is told, and leaves the others alone."""
+        try:
+            return await self._step(holding, each)
+        except Unavailable:
+            raise
+        except Exception as error:
+            _log.error("a job failed, and is tried again", job=each.job.id, kind=each.job.kind, error=where(error))
+            return False
 
     async def _step(self, holding: Holding, each: Open) -> bool:
         """A job's next chunk in a partition; whether there is more to come."""

@@ -6,11 +6,13 @@ import asyncio
 from typing import NamedTuple
 
 import structlog
+from redis.exceptions import ResponseError
 
 from consumers.clock import Clock
 from consumers.delivery.branch import Branch
 from consumers.delivery.following import Following, Pages
 from consumers.delivery.metrics import Metrics
+from consumers.delivery.mistakes import where
 from consumers.delivery.settings import Settings
 from consumers.failpoints import reach
 from consumers.relay.waiting import heed_cancellation
@@ -22,6 +24,7 @@ from rules.errors import Unavailable
 _log = structlog.get_logger("deliveries")
 
 _AWAY_S = 0.2  # before a write is tried again
+_REFUSED_S = 1.0
 
 
 class Tools(NamedTuple):
@@ -105,6 +108,10 @@ class Holding:
                 await asyncio.sleep(_AWAY_S)
             except Fenced:
                 return
+            except ResponseError as error:  # a mistake of ours: what was to be written is done again, from what is
+                _log.error("deliveries refused by the store", partition=self.number, error=where(error))
+                await asyncio.sleep(_REFUSED_S)
+                self.lose(str(error))
 
     async def flush(self, *, always: bool = False, release: bool = False) -> None:
         """Write what there is. Raises Unavailable (the same is written next time), Fenced."""

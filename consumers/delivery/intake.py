@@ -12,6 +12,7 @@ from consumers.delivery.endings import lost_entry, new_kept
 from consumers.delivery.following import Page, Place
 from consumers.delivery.holding import Tools
 from consumers.delivery.metrics import kind_of
+from consumers.delivery.mistakes import where
 from consumers.delivery.port import Item, Target
 from consumers.delivery.records import decode_parked, encode
 from consumers.state.deliveries import lane_of
@@ -89,7 +90,7 @@ class Intake:
         return 1
 
     def _refuse(self, branch: Branch, item: Item, commit: int, now_ms: int, error: Exception) -> None:
-        _log.error("a target could not say whether it wants an item", target=branch.target, exc_info=error)
+        _log.error("a target could not say whether it wants an item", target=branch.target, error=where(error))
         kept = msgspec.structs.replace(new_kept(item, "", 0, commit), error=f"not understood: {type(error).__name__}")
         branch.draft.dead(branch.target, item.id, now_ms, encode(kept))
         branch.draft.count(branch.target, "given_up")

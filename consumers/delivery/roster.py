@@ -11,6 +11,7 @@ from consumers.delivery import following
 from consumers.delivery.endings import Endings
 from consumers.delivery.following import Place
 from consumers.delivery.holding import Holding, Tools
+from consumers.delivery.mistakes import where
 from consumers.delivery.port import Target, Targets
 from consumers.delivery.runner import Runner
 from consumers.delivery.waiting import cancel_all
@@ -19,6 +20,8 @@ from consumers.state.feed import PositionInvalid, read_position
 from consumers.state.store import Argument
 
 _log = structlog.get_logger("deliveries")
+
+_AGAIN_S = 5.0
 
 
 class Roster:
@@ -29,6 +32,7 @@ class Roster:
         self._tools, self._endings, self._targets, self._came_up = tools, endings, targets, came_up
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._missing_since: dict[tuple[int, str], int] = {}
+        self._again_s: dict[str, float] = {}  # runners that ended with an error: when they begin anew
 
     # -- which targets there are --------------------------------------------------------------------------------------
 
@@ -39,11 +43,25 @@ class Roster:
         for name, target in current.items():
             runner = self.runners.get(name)
             if runner is None:
+                if self._again_s.get(name, 0.0) > self._tools.clock.monotonic():
+                    continue
+                self._again_s.pop(name, None)
                 runner = Runner(target, self._tools, self._endings, self._targets, self._came_up)
                 self.runners[name] = runner
                 self._tasks[name] = asyncio.create_task(runner.run(), name=f"target {name}")
             runner.target = target
             runner.ring()
+
+    async def heal(self) -> bool:
+        """One that ended with an error, which it never should, begins anew after a while: from what is written, and
+        alone. Whether the time of one has come."""
+        for name, task in list(self._tasks.items()):
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                _log.error("deliveries to a target ended with an error", target=name, error=where(error))
+                await self._end(name)
+                self._again_s[name] = self._tools.clock.monotonic() + _AGAIN_S
+        now_s = self._tools.clock.monotonic()
+        return any(again_s <= now_s for again_s in self._again_s.values())
 
     async def _end(self, name: str) -> None:
         runner = self.runners.pop(name)
@@ -60,12 +78,6 @@ class Roster:
         """End all runners; what they have in hand is as if it had not begun."""
         await cancel_all(self._tasks.values())
         self._tasks.clear()
-
-    def check(self) -> None:
-        """Raises what a runner ended with, which it never should."""
-        for task in self._tasks.values():
-            if task.done() and not task.cancelled():
-                task.result()
 
     # -- their places in partitions -----------------------------------------------------------------------------------
 
@@ -125,7 +137,7 @@ class Roster:
             (holding.number, name): holding
             for holding in holdings
             for name in holding.cursors
-            if name not in self.runners and not (holding.fenced or holding.closing)
+            if not (name in self.runners or name in self._again_s or holding.fenced or holding.closing)
         }
         self._missing_since = {key: self._missing_since.get(key, now_ms) for key in missing}
         removed = set()

@@ -15,6 +15,7 @@ from consumers.delivery.following import Place
 from consumers.delivery.holding import Holding, Tools
 from consumers.delivery.intake import Intake
 from consumers.delivery.metrics import Ending, kind_of
+from consumers.delivery.mistakes import where
 from consumers.delivery.pace import Pace
 from consumers.delivery.port import Call, Done, Failed, Gone, Outcome, Target, Targets
 from consumers.delivery.waiting import cancel_all
@@ -189,7 +190,7 @@ class Runner:
         self._calls.pop(task, None)
         self._bell.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a call was not accounted for", target=self.target.id, exc_info=error)
+            _log.error("a call was not accounted for", target=self.target.id, error=where(error))
 
     def _next_works(self, count: int) -> list[Work]:
         """Those of the ready that may be called now, in order."""
@@ -272,7 +273,7 @@ class Runner:
         try:
             outcomes = list(await self.target.call(calls))
         except Exception as error:
-            _log.warning("a call ended in an error", target=self.target.id, error=type(error).__name__)
+            _log.warning("a call ended in an error", target=self.target.id, error=where(error))
             outcomes = [Failed(f"{type(error).__name__}") for _ in calls]
         if len(outcomes) != len(calls):
             outcomes = [Failed(f"{len(outcomes)} outcomes for {len(calls)} items") for _ in calls]

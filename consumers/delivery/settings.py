@@ -11,7 +11,7 @@ class Settings(msgspec.Struct, frozen=True):
     """Every bound with its reason. "A share" is a target's part in one partition."""
 
     # What is kept in the store
-    parked_max: int = 100_000  # a share: failed, waiting, or behind such; at that the target reads the feed no further
+    parked_max: int = 250_000  # a share: failed, waiting, or behind such; at that the target reads the feed no further
     dead_letters_max: int = 10_000  # a share: given up, to be sent again by hand; the oldest go first, and are counted
     log_entries_max: int = 1_000  # a share: the newest attempts
     done_keys_max: int = 1_000_000  # a share, for targets that remember; the oldest go first, and are counted

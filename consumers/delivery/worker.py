@@ -71,6 +71,7 @@ class Worker:
         self._bell = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
+        self._running = False
         self._ups: dict[str, int] = {}
         self._beat_s = float("-inf")
 
@@ -96,6 +97,7 @@ class Worker:
     async def run(self) -> None:
         """Deliver until `stop`; starts and closes the targets. Waits while the store is away."""
         tasks: list[asyncio.Task[None]] = []
+        self._running = True
         try:
             if not await self._start():
                 return
@@ -120,7 +122,8 @@ class Worker:
     async def stop(self) -> None:
         """Begin no more calls, wait shortly for those that are open, write, and give the partitions back."""
         self._stopping.set()
-        await self._ended.wait()
+        if self._running:
+            await self._ended.wait()
 
     async def _start(self) -> bool:
         while not self._stopping.is_set():
@@ -157,13 +160,10 @@ class Worker:
             self._beat_s = now_s
             await self._hear_ups()
             report(self._metrics, self._roster.runners.values(), self._holdings.values())
-        if self._targets.changed.is_set() or not self._roster.runners:
+        healed = await self._roster.heal()
+        if self._targets.changed.is_set() or healed or not self._roster.runners:
             self._targets.changed.clear()
             await self._roster.sync(self._targets.current)
-        self._roster.check()
-        for writer in self._writers.values():
-            if writer.done():
-                writer.result()  # which it ends with only when it should not
         await self._tell_ups()
         await self._adjust()
         for holding in list(self._holdings.values()):

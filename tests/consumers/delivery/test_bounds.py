@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -136,7 +137,7 @@ async def test_items_of_one_lane_are_never_in_one_batch(store: Store, feed: Feed
     together: list[list[str]] = []
 
     class Batching(FakeTarget):
-        async def call(self, calls: list[Call]) -> list[Outcome]:  # type: ignore[override]
+        async def call(self, calls: Sequence[Call]) -> Sequence[Outcome]:
             together.append([call.item.customer_id for call in calls])
             self.done += [call.item.id for call in calls]
             await asyncio.sleep(0)
@@ -176,7 +177,7 @@ async def test_a_batch_may_end_differently_for_each_item(store: Store, feed: Fee
 
 async def test_a_wrong_number_of_outcomes_is_a_failure_of_all(store: Store, feed: FeedWriter) -> None:
     class Short(FakeTarget):
-        async def call(self, calls: list[Call]) -> list[Outcome]:  # type: ignore[override]
+        async def call(self, calls: Sequence[Call]) -> Sequence[Outcome]:
             self.calls += calls
             return []
 
@@ -272,3 +273,61 @@ async def test_failing_items_are_listed_by_their_next_attempt(store: Store, feed
     assert all(BEGIN_MS + 5_000 <= item.next_ms <= BEGIN_MS + 5_500 for item in found)
     assert found[0].next_ms <= found[1].next_ms
     assert {item.status for item in found} == {503}
+
+
+async def test_of_many_that_wait_only_those_that_are_due_are_in_memory(store: Store, feed: FeedWriter) -> None:
+    clock = HandClock()
+    settings = msgspec.structs.replace(QUICK, in_hand_max=40)
+    target = FakeTarget(wait_ms=3_600_000, ordered=False, concurrency=5)
+    most = 0
+    async with working(store, FakeTargets(target), clock=clock, settings=settings) as world:
+        for n in range(30):
+            await feed.say(*[f"m{m}" for m in range(100)], at_ms=BEGIN_MS + n * 1_000)
+        reads = Reads(store, PARTITIONS)
+
+        async def parked() -> bool:
+            return (await reads.standings(["sub/a"]))[0].waiting == 3_000
+
+        await world.until_true(parked)
+        (runner,) = world.worker._roster.runners.values()
+        assert sum(branch.works for branch in runner.branches.values()) == 0
+
+        def done(count: int) -> bool:
+            nonlocal most
+            most = max(most, sum(branch.works for branch in runner.branches.values()))
+            return len(target.done) == count
+
+        clock.ms = BEGIN_MS + 3_600_000 + 9_000
+        await world.until(lambda: done(1_000))
+        await world.rest()
+        assert len(target.done) == 1_000
+        clock.ms = BEGIN_MS + 3_600_000 + 29_000
+        await world.until(lambda: done(3_000))
+    assert 0 < most <= 40
+
+
+async def test_a_mistake_in_one_target_leaves_the_others_alone(store: Store, feed: FeedWriter) -> None:
+    clock = LeapClock()
+    broken = [True]
+
+    class Wrong(FakeTarget):
+        @property
+        def batch_max(self) -> int:
+            if broken:
+                raise RuntimeError("a mistake")
+            return 1
+
+        @batch_max.setter
+        def batch_max(self, value: int) -> None: ...
+
+    wrong, well = Wrong("sub/wrong"), FakeTarget("sub/well")
+    async with working(store, FakeTargets(wrong, well), clock=clock) as world:
+        said = await feed.say(*CUSTOMERS)
+        await world.until(lambda: len(well.done) == 10)
+        await world.until(lambda: "sub/wrong" not in world.worker._roster.runners)
+        said += await feed.say(*CUSTOMERS)
+        await world.until(lambda: len(well.done) == 20)
+        broken.clear()
+        clock.leap_ms += 6_000
+        await world.until(lambda: len(wrong.done) == 20)
+    assert by_customer(wrong.done) == by_customer(said)
