@@ -84,6 +84,7 @@ class Draft:
             dead=self.dead,
             definitions=definitions,
             triggers=self.triggers,
+            triggered=before.triggered,
         )
 
     def rendered(self) -> list[bytes]:

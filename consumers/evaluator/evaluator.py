@@ -368,7 +368,8 @@ class Evaluator:
         behind = {partition.number: partition.trim_behind for partition in owned.values()}
         await self._log.trim({number: at for number, at in behind.items() if at is not None})
         for partition in list(owned.values()):
-            bounds = (self.settings.feed_transitions_max, self.settings.feed_undelivered_max)
+            settings = self.settings
+            bounds = (settings.feed_transitions_max, settings.feed_undelivered_max, settings.feed_triggers_max)
             shares = (bound // self._log.partitions for bound in bounds)
             await self._of(partition.number, partition.trim_feed(*shares))
 

@@ -28,13 +28,13 @@ from consumers.state.commit import (
     DeadLetter,
     Meta,
     Reload,
-    Timer,
+    Timers,
     apply,
-    read_timers,
     release,
     show,
     take_over,
     trim_out,
+    trim_triggers,
 )
 from consumers.state.deliveries import slowest_target
 from consumers.state.keys import PartitionKeys
@@ -81,7 +81,7 @@ class Owned:
         self.settings, self.metrics, self.clock_now = tools.settings, tools.metrics, tools.clock
         self.meta = Meta()
         self.customers = 0
-        self.nearest: list[Timer] = []
+        self.nearest = Timers()
         self._nearest_asked = _NEAREST_MIN
         self.editions = Editions(None)
         hot_max = max(1, self.settings.hot_profiles_max // self.log.partitions)
@@ -92,11 +92,11 @@ class Owned:
     @property
     def due(self) -> int | None:
         """The earliest timer (ms), None without any."""
-        return self.nearest[0].due if self.nearest else None
+        return self.nearest.first
 
     def due_before(self, clock: int) -> list[str]:
         """Whose timers come before `clock`, as far as the last commit told; the next one tells more, if need be."""
-        found = [timer.customer_id for timer in self.nearest if timer.due < clock]
+        found = self.nearest.before(clock)
         self._nearest_asked = min(_NEAREST_MAX, max(2 * len(found), self._nearest_asked - 1, _NEAREST_MIN))
         return found
 
@@ -123,7 +123,7 @@ class Owned:
         known, self.meta = self.meta, Meta.parse(flat)
         if (self.meta.epoch, self.meta.commit) != (known.epoch, known.commit):
             raise Reload("somebody else wrote while the partition was taken over")
-        self.nearest = read_timers(nearest)
+        self.nearest = Timers(nearest)
         self.editions = Editions(definitions)
         await self.publish()
 
@@ -145,6 +145,11 @@ class Owned:
         """Let go of transitions before this number of the outbox."""
         if oldest_number > 1:
             await trim_out(self.store, self.keys, oldest_number)
+
+    async def trim_triggers(self, triggers_max: int, needed_number: int) -> None:
+        """Keep so many triggers, and all transitions from this number on."""
+        if self.meta.triggered > triggers_max:
+            await trim_triggers(self.store, self.keys, self.meta.triggered - triggers_max + 1, needed_number)
 
     async def have_profiles(self, customer_ids: Iterable[str]) -> list[str]:
         """(2) Have the profiles at hand; answers the customers that were not in memory."""
@@ -170,6 +175,7 @@ class Owned:
         meta.commit, meta.position, meta.clock = commit.commit, commit.position, commit.clock
         meta.edition, meta.cursor = commit.edition, commit.cursor
         meta.numbered += len(commit.transitions)
+        meta.triggered += len(commit.triggers)
         if self.relay is not None:
             self.relay.offer(self.number, commit.commit, commit.position, commit.transitions)
         self.nearest, self.customers = done.nearest, done.customers

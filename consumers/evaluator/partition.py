@@ -111,9 +111,9 @@ class Partition:
         """Say that the owner is alive, and its trouble; raises Reload when it is not the owner any more."""
         await self._owned.publish()
 
-    async def trim_feed(self, transitions_max: int, undelivered_max: int) -> None:
+    async def trim_feed(self, transitions_max: int, undelivered_max: int, triggers_max: int = 1 << 62) -> None:
         """Keep so many transitions for subscribers to resume from, all that is not published yet, and what is not
-        delivered yet up to `undelivered_max`."""
+        delivered yet up to `undelivered_max`; but no more than `triggers_max` triggers."""
         numbered = self._owned.meta.numbered
         backlog = self._relay.backlog(self.number) if self._relay is not None else 0
         oldest = numbered - max(transitions_max, backlog + 1) + 1
@@ -121,6 +121,7 @@ class Partition:
             behind = await self._owned.undelivered()
             oldest = numbered - max(transitions_max, backlog + 1, min(behind, undelivered_max)) + 1
         await self._owned.trim_feed(oldest)
+        await self._owned.trim_triggers(triggers_max, numbered - backlog + 1)
 
     async def release(self) -> None:
         await self._owned.release()

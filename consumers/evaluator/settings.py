@@ -17,6 +17,7 @@ class Settings(msgspec.Struct, frozen=True):
     gather_ms: int = 10  # how long a busy evaluator lets records gather
     gather_records_min: int = 300  # a second, from which on it counts as busy: 10 ms more, a fraction of the CPU
     feed_transitions_max: int = 1_000_000  # kept for subscribers to resume from, all partitions together (some 500 MB)
+    feed_triggers_max: int = 500_000  # events that actions wait for, all partitions together (some 500 MB)
     feed_undelivered_max: int = 2_000_000  # ... and so many while an active target of the deliveries is that far behind
     lease_ms: int = 15_000  # an owner silent for so long is gone
     let_go_ms: int = 2_000  # how long a new owner waits for the former one to finish its batch

@@ -93,7 +93,9 @@ each('ZREM', timers, c.timers_off)
 each('ZADD', judged, c.judged)
 -- Outbox, dead letters, definitions
 if c.out_size > 0 then
-  redis.call('XADD', out, 'MAXLEN', '~', c.out_max, c.commit .. '-0', 't', take(c.out_size))
+  local entry = {'t', take(c.out_size)}
+  if c.trigger then entry[3], entry[4] = 'n', c.trigger end
+  redis.call('XADD', out, 'MAXLEN', '~', c.out_max, c.commit .. '-0', unpack(entry))
 end
 for i = 1, #c.dead do
   local letter = c.dead[i]

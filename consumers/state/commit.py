@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -16,8 +16,8 @@ OUTBOX_ENTRIES_MAX = 1_000_000
 """Commits with transitions that the feed keeps at most; what bounds its size is `trim_out`, by transitions."""
 DEAD_LETTERS_MAX = 100_000
 
-_COMMIT, _TAKEOVER, _SHOW, _RELEASE, _TRIM_OUT = (
-    Script(name) for name in ("commit", "takeover", "show", "release", "trim_out")
+_COMMIT, _TAKEOVER, _SHOW, _RELEASE, _TRIM_OUT, _TRIM_TRIGGERS = (
+    Script(name) for name in ("commit", "takeover", "show", "release", "trim_out", "trim_triggers")
 )
 
 
@@ -56,6 +56,7 @@ class Meta(msgspec.Struct):
     position: Offset = START
     clock: int = 0
     numbered: int = 0
+    triggered: int = 0  # triggers ever written
     edition: int = 0
     cursor: str = ""
     trouble: str = ""
@@ -98,26 +99,35 @@ class Commit(msgspec.Struct):
     dead: list[DeadLetter]
     definitions: bytes | None
     triggers: list[bytes] = []
+    triggered: int = 0  # before this commit
     nearest: int = 1  # how many of the earliest timers to tell
 
 
-class Timer(NamedTuple):
-    """When a customer is to be judged again (ms)."""
+class Timers(msgspec.Struct, frozen=True):
+    """A partition's earliest timers, as ZRANGE tells them: {customer, ms, ...}. Read no further than asked."""
 
-    customer_id: str
-    due: int
+    flat: Sequence[bytes] = ()
 
+    @property
+    def first(self) -> int | None:
+        """The earliest (ms), None without any."""
+        return int(float(self.flat[1])) if self.flat else None
 
-def read_timers(flat: Sequence[bytes]) -> list[Timer]:
-    """From the answer to ZRANGE ... WITHSCORES."""
-    return [Timer(customer.decode(), int(float(due))) for customer, due in zip(flat[::2], flat[1::2], strict=True)]
+    def before(self, clock: int) -> list[str]:
+        """Whose come before `clock`, the earliest first."""
+        found = []
+        for at in range(1, len(self.flat), 2):
+            if float(self.flat[at]) >= clock:
+                break
+            found.append(self.flat[at - 1].decode())
+        return found
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """`nearest`: the partition's earliest timers: whose, and when (ms). `again`: it had been written before."""
+    """`nearest`: as many of the partition's timers as were asked for. `again`: it had been written before."""
 
     again: bool
-    nearest: list[Timer]
+    nearest: Timers
     customers: int
 
 
@@ -158,6 +168,9 @@ def _arguments(keys: PartitionKeys, commit: Commit, show_as: int | None) -> tupl
         "edition": commit.edition,
         "cursor": commit.cursor,
     }
+    triggered = commit.triggered + len(commit.triggers)
+    if triggered:
+        meta["triggered"] = triggered
     head = _ENCODER.encode(
         {
             "epoch": str(commit.epoch),
@@ -172,6 +185,7 @@ def _arguments(keys: PartitionKeys, commit: Commit, show_as: int | None) -> tupl
             "judged": _flat(commit.judged),
             "out_size": len(out),
             "out_max": str(OUTBOX_ENTRIES_MAX),
+            "trigger": str(commit.triggered + 1) if triggered else False,
             "dead": [[len(x.raw), x.reason, f"{x.offset}@{x.timestamp_ms}"] for x in commit.dead],
             "dead_max": str(DEAD_LETTERS_MAX),
             "defs_size": len(definitions),
@@ -198,7 +212,7 @@ async def apply(store: Store, keys: PartitionKeys, commit: Commit, *, show_as: i
     what, why, nearest, customers = answer
     if what == b"reload":
         raise Reload(why.decode())
-    return Committed(again=what == b"again", nearest=read_timers(nearest), customers=int(customers))
+    return Committed(again=what == b"again", nearest=Timers(nearest), customers=int(customers))
 
 
 async def take_over(
@@ -227,6 +241,11 @@ async def show(store: Store, keys: PartitionKeys, partition: int, meta: Meta) ->
 async def release(store: Store, keys: PartitionKeys, epoch: int) -> None:
     """Give the partition back, if it is still ours."""
     await store.run(_RELEASE, [keys.meta], [epoch])
+
+
+async def trim_triggers(store: Store, keys: PartitionKeys, oldest_trigger: int, needed_number: int) -> None:
+    """Let go of commits before this trigger, transitions too, unless one from `needed_number` on would go."""
+    await store.run(_TRIM_TRIGGERS, [keys.out], [oldest_trigger, needed_number])
 
 
 async def trim_out(store: Store, keys: PartitionKeys, oldest_number: int) -> None:

@@ -54,8 +54,8 @@ ON_VIEW = {"id": "a", "on": {"event": "page_view"}}
 
 async def triggers(store: Store) -> list[Trigger]:
     found: list[Trigger] = []
-    for _, (_, packed) in await store.call("XRANGE", PartitionKeys(0).out, "-", "+"):
-        found += map(read_trigger, msgspec.msgpack.decode(packed, type=OutboxEntry).triggers)
+    for _, fields in await store.call("XRANGE", PartitionKeys(0).out, "-", "+"):
+        found += map(read_trigger, msgspec.msgpack.decode(fields[1], type=OutboxEntry).triggers)
     return found
 
 
@@ -170,3 +170,17 @@ async def test_an_event_that_an_action_wrote_hands_its_hops_on(store: Store, log
     [entered] = await feed(store)
     assert orjson.loads(entered)["data"]["hops"] == ["vip/tag", "old/clean"]
     assert (await triggers(store))[0].event["hops"] == ["vip/tag", "old/clean"]
+
+
+async def test_the_feed_keeps_so_many_triggers_however_few_transitions_there_are(store: Store, log: RedisLog) -> None:
+    rule = define("active", enter={"event": "page_view"})
+    lines: list[Line] = [(BEGIN - 9, rule), viewed(ZOE, BEGIN - 9, "z"), (BEGIN - 8, actions("active", 1, ON_VIEW))]
+    await write(store, [*lines, *(viewed(ANA, BEGIN + n, f"v{n}") for n in range(40))])
+    owner = await evaluate(store, log, 1)
+    assert [each.event_id for each in await triggers(store)] == [f"v{n}" for n in range(40)]
+    await owner.trim_feed(1_000, 1_000, 10)
+    assert [each.event_id for each in await triggers(store)] == [f"v{n}" for n in range(29, 40)]
+    await write(store, [(BEGIN + 40 + n, viewed(ANA, BEGIN + 40 + n, f"v{40 + n}")[1]) for n in range(3)])
+    again = await evaluate(store, log, 1)
+    await again.trim_feed(1_000, 1_000, 10)
+    assert [each.event_id for each in await triggers(store)] == [f"v{n}" for n in range(32, 43)]

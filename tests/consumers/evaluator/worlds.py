@@ -146,8 +146,8 @@ async def evaluate(
 async def feed(store: Store, partition: int = 0) -> list[bytes]:
     """Every transition of the outbox; the numbers must have no gap."""
     found: list[bytes] = []
-    for _, (_, packed) in await store.call("XRANGE", PartitionKeys(partition).out, "-", "+"):
-        entry = msgspec.msgpack.decode(packed, type=OutboxEntry)
+    for _, fields in await store.call("XRANGE", PartitionKeys(partition).out, "-", "+"):
+        entry = msgspec.msgpack.decode(fields[1], type=OutboxEntry)
         assert entry.first_number == len(found) + 1
         found += entry.transitions
     return found
