@@ -16,6 +16,7 @@ from typing import NamedTuple
 RECORD_BYTES_MAX = 64 * 1024
 """Of one record: what an unclosed quote may keep waiting. A row of this service's own has 200 bytes."""
 DELIMITERS = (",", ";", "\t", "|")
+_QUOTES = "a quote stands inside the row: quotes go around a whole field, twice inside"
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -95,7 +96,7 @@ class Records:
                 size = 0
             self._row += 1
             if size == 0:
-                yield RowWrong(self._row, "a quote stands inside the row: quotes go around a whole field, twice inside")
+                yield RowWrong(self._row, _QUOTES)
             else:
                 yield Row(self._row, b"\n".join(lines[at : at + size]).removesuffix(b"\r"))
             at += max(1, size)
@@ -142,8 +143,11 @@ def fields(row: Row, delimiter: str) -> list[str]:
     if '"' not in text:
         return text.split(delimiter)
     if not _record(delimiter).fullmatch(row.raw):
-        raise RowWrong(row.row, "a quote stands inside the row: quotes go around a whole field, twice inside")
-    [found] = csv.reader([text], delimiter=delimiter, strict=True)
+        raise RowWrong(row.row, _QUOTES)
+    try:
+        [found] = csv.reader([text], delimiter=delimiter, strict=True)
+    except (csv.Error, ValueError):  # a line end of old Macs outside of quotes
+        raise RowWrong(row.row, "a line end stands inside the row: lines end with LF or CRLF") from None
     return found
 
 

@@ -47,6 +47,18 @@ def test_what_a_csv_writer_writes_is_read_whatever_the_pieces(
     assert read(out.getvalue().encode(), piece, delimiter) == rows
 
 
+@given(text=st.text("ab\",;\t|\r\n ü", max_size=60), piece=st.integers(1, 20))
+def test_whatever_comes_is_read_and_the_pieces_do_not_matter(text: str, piece: int) -> None:
+    whole = read(text.encode(), 1000)
+    assert [_told(each) for each in read(text.encode(), piece)] == [_told(each) for each in whole]
+    for found in whole:
+        assert isinstance(found, RowWrong) or all(isinstance(cell, str) for cell in found)
+
+
+def _told(found: list[str] | RowWrong) -> object:
+    return (found.row, found.message) if isinstance(found, RowWrong) else found
+
+
 @pytest.mark.parametrize("piece", [1, 2, 7, 1000])
 @pytest.mark.parametrize(
     ("text", "found"),
@@ -75,6 +87,7 @@ def test_records_are_cut_where_they_end(piece: int, text: bytes, found: list[lis
         (b'a\n5" 6"\nb\n', [["a"], ["b"]], [2]),
         (b'a\nO"Neil\nb\n"c","d"\nM"x\n', [["a"], ["b"], ["c", "d"]], [2, 5]),
         (b"a\n\xff\xfe\nb\n", [["a"], ["b"]], [2]),
+        (b'a\nx\ry,"z"\nb\n', [["a"], ["b"]], [2]),
     ],
 )
 def test_a_row_that_is_none_costs_that_row_alone(
