@@ -10,7 +10,7 @@ from consumers.state.registry import Conflict, RegistryMoved
 from rules.errors import SegmentInvalid
 from rules.language.check import references
 from service.cli.files import FilesInvalid, SegmentFile
-from service.documents import check_among
+from service.documents import check_among, check_calls
 from service.wiring import Services
 
 _ATTEMPTS = 20
@@ -48,7 +48,8 @@ async def _put(services: Services, file: SegmentFile) -> bool:
     for _ in range(_ATTEMPTS):
         snapshot = await services.registry.snapshot()
         before = snapshot.entries.get(file.segment.id)
-        if mistakes := check_among(file.segment, snapshot.entries):
+        mistakes = check_among(file.segment, snapshot.entries) + check_calls(services.connectors, file.segment)
+        if mistakes:
             raise FilesInvalid(f"{file.place}: {SegmentInvalid(mistakes)}")
         try:
             entry, _ = await services.registry.put(
@@ -56,5 +57,5 @@ async def _put(services: Services, file: SegmentFile) -> bool:
             )
         except (RegistryMoved, Conflict):
             continue
-        return before is None or before.version != entry.version
+        return before is None or before.etag != entry.etag
     raise FilesInvalid(f"{file.place}: segments are changed by too many at once; try again")
