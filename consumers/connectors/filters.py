@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from rules.limits import INTEGER_MAX
 
 TEXT_CHARS_MAX = 256 * 1024  # of any text that a template makes: more than any mail or API takes
 LIST_VALUES_MAX = 10_000
+UNIQUE_VALUES_MAX = 1_000  # `uniq` compares each with each
 
 KEPT = (
     "abs", "append", "at_least", "at_most", "base64_encode", "capitalize", "ceil", "compact", "concat", "date",
@@ -88,6 +90,8 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         for each in arguments:
             if is_undefined(each):
                 str(each)
+        if name == "uniq" and isinstance(value, list) and len(value) > UNIQUE_VALUES_MAX:
+            raise FilterValueError(f"takes at most {UNIQUE_VALUES_MAX:,} values", token=None)
         if name == "replace" and len(arguments) == 2:
             _fits_replaced(str(value), str(arguments[0]), str(arguments[1]))
         return _fits(function(value, *arguments, **options))
@@ -110,6 +114,8 @@ def _fits(value: Any) -> Any:
         raise FilterValueError(f"a list holds at most {LIST_VALUES_MAX:,} values", token=None)
     if isinstance(value, int) and abs(value) > INTEGER_MAX:
         raise FilterValueError("a number has at most 63 bits", token=None)
+    if isinstance(value, float) and not isfinite(value):
+        raise FilterValueError("is no finite number", token=None)
     return value
 
 

@@ -35,6 +35,9 @@ ITERATIONS_MAX = 10_000  # over all loops of one rendering
 STEPS_MAX = 500_000  # iterations times the tags and outputs of the template: about a second
 _COMPILED_MAX = 2048  # templates kept compiled
 
+_BROKEN = (LiquidError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError, RecursionError)
+"""What Liquid and its filters raise for values that do not fit."""
+
 Form = Literal["text", "html", "url"]
 """What is written around values: nothing, HTML (they are escaped), or an address (they are percent-encoded)."""
 
@@ -147,7 +150,7 @@ class Template:
             return str(self._template)
         try:
             return self._template.render(variables)
-        except (LiquidError, ArithmeticError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except _BROKEN as error:
             raise _failed(self.source, error) from None
 
     def value(self, variables: Mapping[str, Any]) -> Any:
@@ -159,7 +162,7 @@ class Template:
             found = self._exact.evaluate(_Context(self._template, globals=variables))
             if is_undefined(found):
                 str(found)  # raises, naming it
-        except (LiquidError, ArithmeticError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except _BROKEN as error:
             raise _failed(self.source, error) from None
         return _plain(found)
 

@@ -12,7 +12,16 @@ from consumers.connectors.templates import TemplateWrong, compile_text, compile_
 from consumers.connectors.uses import Use
 
 KNOWN: dict[str, Any] = {
-    "customer": {"name": "Ana <b>", "age": 41, "list": [1, 2], "phone": "+40 (721) 00", "id_text": "77", "zero": 0},
+    "customer": {
+        "name": "Ana <b>",
+        "age": 41,
+        "list": [1, 2],
+        "phone": "+40 (721) 00",
+        "id_text": "77",
+        "zero": 0,
+        "many": list(range(2000)),
+        "words": ["a"],
+    },
     "segment": {"timezone": "Europe/Bucharest"},
     "now": 1_700_000_000,
     "omit": OMIT,
@@ -71,6 +80,10 @@ REFUSED = [
     ("{% for a in (1..900) %}" + "{% if a %}{% endif %}" * 600 + "{% endfor %}", "at most 415 iterations"),
     ("{{ (1..1000000000) | join: 'x' }}", "at most 10,000 values"),
     ("{{ 9999999999 | times: 9999999999 }}", "63 bits"),
+    ("{{ '9' | times: '9e400' }}", "no finite number"),
+    ("{{ customer.many | uniq }}", "at most 1,000 values"),
+    ("{{ customer.many | uniq: 5 }}", "at most 1,000 values"),
+    ("{{ customer.words | compact: 5 }}", "cannot be computed"),
     ("{% assign a = 'xxxxxxxx' %}{% for i in (1..60) %}{% assign a = a | append: a %}{% endfor %}", "262,144"),
     ("{% assign a = 'xxxxxxxx' %}{% for i in (1..60) %}{% assign a = a | replace: 'x', a %}{% endfor %}", "262,144"),
     ("{% for i in (1..9000) %}" + "x" * 500 + "{% endfor %}", "output stream limit"),
