@@ -48,14 +48,15 @@ class Batches:
         items: list[Item] = []
         limits = self._limits
         for at in range(0, len(records), _SLICE):
+            if at:
+                await asyncio.sleep(0)
             items += [decode(record, limits) for record in records[at : at + _SLICE]]
-            await asyncio.sleep(0)
         return items
 
     async def _batch(self, records: Sequence[Record], items: Sequence[Item]) -> None:
         owned, now = self._owned, self._owned.clock_now.monotonic
         began = now()
-        due = owned.due_before(max(owned.meta.clock, *(record.timestamp_ms for record in records)))
+        due = owned.due_before(max([owned.meta.clock, *[record.timestamp_ms for record in records]]))
         customers = {item.customer_id: None for item in items if type(item) is Event}
         missing = await owned.have_profiles(customers | dict.fromkeys(due))
         strangers = frozenset(each for each in missing if partition_of(each, self._partitions) != owned.number)

@@ -17,7 +17,7 @@ from consumers.intake.port import Place as SourcePlace
 from consumers.intake.port import SourceRecord
 from consumers.relay import takeover
 from consumers.relay.port import Place, Published
-from consumers.state.commit import Commit, Committed
+from consumers.state.commit import Commit, Committed, Timers
 from rules.errors import Unavailable
 from tests.simulation.run import simulate
 from tests.simulation.server import Edit, Server
@@ -113,7 +113,7 @@ def timers_are_forgotten_when_a_partition_is_taken_over(patch: pytest.MonkeyPatc
 
     async def forgetful(self: Owned) -> None:
         await load(self)
-        self.nearest = []
+        self.nearest = Timers()
 
     patch.setattr(Owned, "load", forgetful)
     return None

@@ -17,7 +17,7 @@ from consumers.state.commit import (
     Meta,
     OutboxEntry,
     Reload,
-    Timer,
+    Timers,
     apply,
     release,
     show,
@@ -64,9 +64,8 @@ async def owned(store: Store) -> Store:
 
 
 async def test_everything_is_written(owned: Store) -> None:
-    assert await apply(owned, KEYS, make()) == Committed(
-        again=False, nearest=[Timer("ana", 1_795_000_500_000)], customers=2
-    )
+    nearest = Timers([b"ana", b"1795000500000"])
+    assert await apply(owned, KEYS, make()) == Committed(again=False, nearest=nearest, customers=2)
     assert await owned.call("MGET", KEYS.profile("ana"), KEYS.profile("zé")) == [b"\x00profile of ana", b""]
     assert await owned.call("ZRANGE", KEYS.members("vip"), 0, -1, "WITHSCORES") == [b"ana", b"1794999999999"]
     assert await owned.call("EXISTS", KEYS.members("new")) == 0
@@ -85,7 +84,7 @@ async def test_everything_is_written(owned: Store) -> None:
 async def test_what_ended_is_removed_from_the_indexes(owned: Store) -> None:
     await apply(owned, KEYS, make())
     second = make(2, members={"vip": ({}, ["ana"])}, timers={}, timers_off=["ana"], definitions=None, transitions=[])
-    assert (await apply(owned, KEYS, second)).nearest == []
+    assert (await apply(owned, KEYS, second)).nearest.first is None
     assert await owned.call("EXISTS", KEYS.members("vip"), KEYS.timers) == 0
     assert await owned.call("GET", KEYS.definitions) == b"definitions"
     assert await owned.call("XLEN", KEYS.out) == 1
@@ -180,7 +179,7 @@ async def test_many_customers_fit_one_commit(owned: Store) -> None:
     assert await owned.call("ZCARD", KEYS.members("vip")) == 20_000
     assert await owned.call("GET", KEYS.profile("customer-19999")) == b"customer-19999"
     gone = make(2, profiles={}, members={"vip": ({}, names)}, timers={}, timers_off=names, judged={}, dead=[])
-    assert (await apply(owned, KEYS, gone)).nearest == []
+    assert (await apply(owned, KEYS, gone)).nearest.first is None
     assert await owned.call("EXISTS", KEYS.members("vip")) == 0
 
 
