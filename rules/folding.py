@@ -174,13 +174,14 @@ def _told_counts(counts: list[RollingCount], names: dict[str, Any]) -> Iterator[
 
 def _told_one(slot: Slot, names: dict[str, Any]) -> Iterator[str]:
     """A slot awake: what says at once that it has nothing to do, where there is such, and then the call."""
+    if type(slot) is TotalCount and slot.bounds[0] > 0:
+        yield from _told_total(slot, names)
+        return
     index = _named("index", slot.index, names)
     test = ""
-    if isinstance(slot, TotalCount | AgeSlot | RollingSum) and slot.bounds:
+    if isinstance(slot, AgeSlot | RollingSum):
         least = _named("least", slot.bounds[0], names)
-        if type(slot) is TotalCount and slot.bounds[0] > 0:
-            test = f"total[0] >= {least}"
-        elif type(slot) is AgeSlot and slot.meter.from_total and slot.meter.kind == "since_last":
+        if type(slot) is AgeSlot and slot.meter.from_total and slot.meter.kind == "since_last":
             test = f"now - total[4] >= {least} or levels.get({index}, none) or {index} not in profile.wakes"
         elif type(slot) is RollingSum and slot.bounds[0] > 0:
             test = f"series.sums[-1] - series.sums[0] >= {least} or levels.get({index}, 0)"
@@ -188,6 +189,14 @@ def _told_one(slot: Slot, names: dict[str, Any]) -> Iterator[str]:
     if test:
         yield f" if {test}:"
     yield f" {'' if not test else ' '}{_named('touched', slot.touched, names)}(profile, series, now, moved)"
+
+
+def _told_total(slot: TotalCount, names: dict[str, Any]) -> Iterator[str]:
+    yield f" if total[0] >= {_named('least', slot.bounds[0], names)}:"
+    yield f"  level = levels.get({_named('index', slot.index, names)}, 0)"
+    yield f"  if level < {_named('steps', len(slot.bounds), names)}:"
+    yield f"   if total[0] >= {_named('bounds', slot.bounds, names)}[level]:"
+    yield f"    {_named('refresh', slot.refresh, names)}(profile, now, moved)"
 
 
 def _named(kind: str, value: Any, names: dict[str, Any]) -> str:

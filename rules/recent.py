@@ -24,14 +24,14 @@ _AGE = (1 << 48) - 1
 def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | None:
     """`recent` with the id added, or None for a duplicate: read less than 72 h of clock ago, among the newest 512."""
     hashed = _BLANK.copy()
-    hashed.update(f"{event_type}\0{event_id}".encode("utf-8", "surrogatepass"))
+    hashed.update(f"{event_type}\0{event_id}".encode())
     digest = hashed.digest()
     record = digest + clock.to_bytes(_TIME, "big", signed=True)
-    if not recent or (clock - _WORD(recent, len(recent) - _WIDTH)[0]) & _AGE >= DEDUP_MS:
-        return record  # none, or the newest has expired and so have all
+    if not recent:
+        return record
     if (clock - _WORD(recent, _RECORD - _WIDTH)[0]) & _AGE >= DEDUP_MS:
         recent = _without_expired(recent, clock)
-    at = recent.find(digest)
+    at = recent.find(digest)  # `in` would first try whether the digest is a number, by an exception
     while at >= 0:
         if at % _RECORD == 0:
             return None
@@ -42,7 +42,9 @@ def seen(recent: bytes, event_type: str, event_id: str, clock: int) -> bytes | N
 
 
 def _without_expired(recent: bytes, clock: int) -> bytes:
+    if (clock - _WORD(recent, len(recent) - _WIDTH)[0]) & _AGE >= DEDUP_MS:
+        return b""  # the newest has, and so have all
     at = _RECORD
-    while at < len(recent) and (clock - _WORD(recent, at + _RECORD - _WIDTH)[0]) & _AGE >= DEDUP_MS:
+    while (clock - _WORD(recent, at + _RECORD - _WIDTH)[0]) & _AGE >= DEDUP_MS:
         at += _RECORD
     return recent[at:]

@@ -16,7 +16,7 @@ from rules.events import Event
 from rules.fold import fold
 from rules.forecast import forecast
 from rules.judge import Verdict, why
-from rules.limits import LATE_TOLD_MS_MIN
+from rules.limits import DEDUP_MS, LATE_TOLD_MS_MIN
 from rules.membership import wanted
 from rules.plan import SHADOW, Plan, SegmentPlan
 from rules.profile import ACTION, IN_FORCE, NEW, SEQUENCE, UNTIL, Profile, done_by
@@ -52,7 +52,8 @@ def step_one(
     if profile.wake < now or profile.layout != plan.layout:
         _reach(profile, plan, now, out)
     if event.id:
-        recent = seen(profile.recent, event.type, event.id, now)
+        remembered = profile.recent if now - profile.at < DEDUP_MS else b""  # `at` is no earlier than any reading
+        recent = seen(remembered, event.type, event.id, now)
         if recent is None:
             if tally is not None:
                 tally.duplicates += 1
@@ -61,7 +62,8 @@ def step_one(
     moved: Moved = []
     if profile.edition == NEW:
         profile.edition = plan.edition
-        moved.append(plan.initial)
+        if plan.initial.free:
+            moved.append(plan.initial)
     ts = event.ts
     if ts <= now:
         fold(profile, event, plan, now, moved, tally)

@@ -58,8 +58,8 @@ class Batches:
         began = now()
         due = owned.due_before(max([owned.meta.clock, *[record.timestamp_ms for record in records]]))
         customers = {item.customer_id: None for item in items if type(item) is Event}
-        missing = await owned.have_profiles(customers | dict.fromkeys(due))
-        strangers = frozenset(each for each in missing if partition_of(each, self._partitions) != owned.number)
+        unheard = await owned.have_profiles(customers | dict.fromkeys(due))
+        strangers = frozenset(each for each in unheard if partition_of(each, self._partitions) != owned.number)
         loaded = now()
         draft, clock = Draft(), owned.meta.clock
         for at in range(0, len(items), _SLICE):

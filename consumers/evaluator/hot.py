@@ -41,21 +41,24 @@ class HotProfiles:
         return kept
 
     async def load(self, customer_ids: Iterable[str]) -> list[str]:
-        """Have these at hand: misses are read by one MGET. Answers the misses."""
-        missing = []
+        """Have these at hand: misses are read by one MGET. Answers those nobody has heard of."""
+        missing: list[str] = []
+        unheard: list[str] = []
         for customer_id in customer_ids:
             if customer_id in self._kept:
                 self._kept.move_to_end(customer_id)
             else:
                 missing.append(customer_id)
         if not missing:
-            return missing
+            return unheard
         values = await self._store.call("MGET", *map(self._keys.profile, missing))
         for customer_id, value in zip(missing, values, strict=True):
-            if value is not None:
+            if value is None:
+                unheard.append(customer_id)
+            else:
                 profile = decode(value)
                 self._kept[customer_id] = Kept(profile, profile.wake, profile.edition)
-        return missing
+        return unheard
 
     def forget(self, customer_ids: Iterable[str]) -> None:
         """These are not of this partition after all."""

@@ -152,10 +152,10 @@ class Owned:
             await trim_triggers(self.store, self.keys, self.meta.triggered - triggers_max + 1, needed_number)
 
     async def have_profiles(self, customer_ids: Iterable[str]) -> list[str]:
-        """(2) Have the profiles at hand; answers the customers that were not in memory."""
-        missing = await self.hot.load(customer_ids)
+        """(2) Have the profiles at hand; answers the customers of whom the store has none."""
+        unheard = await self.hot.load(customer_ids)
         reach("2.after")
-        return missing
+        return unheard
 
     def begin_commit(self, draft: Draft) -> Commit:
         """The commit after the last one, whose position, clock and cursor the caller may set."""
