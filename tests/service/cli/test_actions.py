@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +101,37 @@ def test_up_makes_the_calls_itself(run: Run, server: str, write: Write) -> None:
     assert run("segments", "apply", write("up.yaml", document("up")), "--server", server).status == 0
     buy(server, "ana", "up")
     tags_of(server, "ana", ["bought"])
+
+
+def test_with_the_log_on_kafka_actions_are_the_same(kafka: str, tmp_path: Path, run: Run, write: Write) -> None:
+    """Entering sets a tag, by which another segment is entered; and each return of a member is noted."""
+    rule = """\
+id: tagged-kafka
+enter: {event: purchase, where: {shop: kafka}}
+actions:
+  - {id: tag, on: entered, use: profile.tag, with: {tags: bought}, unless: {tag: staff}}
+  - {id: note, on: {event: order_returned}, use: profile.tag, with: {tags: "{{ event.properties.why }}"}}
+"""
+    name = uuid.uuid4().hex[:12]
+    topics = {f"SEGMENTD_{each.upper()}_TOPIC": f"{each}-{name}" for each in ("events", "transitions", "dead_letters")}
+    with Embedded(tmp_path / "store") as store:
+        env = {"REDIS_URL": store.url, "KAFKA_BOOTSTRAP_SERVERS": kafka, "SEGMENTD_PARTITIONS": "2", **topics}
+        with (
+            running("api", "--port", 0, env=env) as api,
+            running("evaluator", env=env),
+            running("actions", env=env),
+            running("actions", env=env),
+        ):
+            url = api.wait_for(r"api at (http://\S+)")
+            applied = run("segments", "apply", write("kafka.yaml", rule), "--server", url)
+            assert applied.status == 0, applied.err
+            buy(url, "ana", "kafka")
+            tags_of(url, "ana", ["bought"])
+            back = {"id": "r", "type": "order_returned", "customer_id": "ana", "properties": {"why": "too small"}}
+            assert httpx2.post(f"{url}/v1/events", json=back).status_code == 202
+            tags_of(url, "ana", ["bought", "too small"])
+            feed = httpx2.get(f"{url}/v1/segments/tagged-kafka/feed").json()["entries"]
+            assert sorted(each["kind"] for each in feed) == ["called", "called", "edited", "entered"]
 
 
 def test_deliveries_run_in_a_process_of_their_own(tmp_path: Path, run: Run, write: Write) -> None:
