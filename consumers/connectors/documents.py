@@ -104,7 +104,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """How calls prove who they are. `values`: bearer `{"": template}`, basic `{"user", "password"}`, header and query
+    """How calls prove who they are. `values`: bearer `{"token"}`, basic `{"user", "password"}`, header and query
     their names, oauth the token endpoint's form; `url`: of that endpoint."""
 
     kind: AuthKind
