@@ -16,7 +16,7 @@ from consumers.actions.settings import Settings
 from consumers.actions.store import Counts, Reservation
 from consumers.clock import Clock
 from consumers.connectors.port import Connector, Direction, Subject, customer_view
-from consumers.delivery.port import Call, Done, Dropped, Failed, Item, Later, Outcome
+from consumers.delivery.port import Call, Done, Dropped, Failed, Gone, Item, Later, Outcome, Refused
 from rules.actions import Limit
 from rules.profile import SEQUENCE, VALUE, Profile
 from rules.schedules import quiet_until
@@ -56,7 +56,7 @@ class Caller:
                 outcomes[place] = against
         if subjects:
             keys = [calls[place].key for place in subjects]
-            ends = await connector.call(call, spec.action.with_, list(subjects.values()), keys)
+            ends = [_own(each) for each in await connector.call(call, spec.action.with_, list(subjects.values()), keys)]
             outcomes |= dict(zip(subjects, ends, strict=True))
             await self._release(spec, [calls[place] for place in subjects], ends)
         return [outcomes[place] for place in range(len(calls))]
@@ -81,6 +81,11 @@ class Caller:
         for call, end in zip(calls, ends, strict=True):
             if not isinstance(end, Done | Failed | Later):
                 await self._counts.release(spec.target, call.item.customer_id, call.key)
+
+
+def _own(end: Outcome) -> Outcome:
+    """An action is nobody's subscription: where the other side says "gone", it is this customer's call that is."""
+    return Refused(end.error, end.status) if isinstance(end, Gone) else end
 
 
 async def against(

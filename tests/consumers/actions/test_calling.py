@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.delivery.port import Done, Dropped, Failed, Item, Later, Outcome, Refused
+from consumers.delivery.port import Done, Dropped, Failed, Gone, Item, Later, Outcome, Refused
 from consumers.state.store import Store
 from rules.limits import DAY_MS
 from tests.consumers.actions.worlds import NOW, World, at, entered, exited, happened, run
@@ -104,6 +104,12 @@ async def test_counted_calls_leave_the_store_when_they_count_no_more(store: Stor
     await world.call(entered())
     [key] = [key for _, keys in await store.on_every("KEYS", "*:ac:*") for key in keys]
     assert 0 < await store.call("PTTL", key) <= 7 * DAY_MS
+
+
+async def test_what_is_gone_is_gone_for_this_customer(store: Store) -> None:
+    world = World(store, "on: entered")
+    world.connector.answers = {"ana": Gone("HTTP 410")}
+    assert await world.call(entered("ana"), entered("zoe")) == [Refused("HTTP 410", 410), Done()]
 
 
 async def test_each_of_a_batch_is_judged_by_itself(store: Store) -> None:
