@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from service.api.schemas import SCHEMAS
+
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457; further members depend on `type`.",
@@ -15,6 +17,21 @@ _PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+    },
+}
+_EVENTS = {
+    "oneOf": [
+        {"$ref": "#/components/schemas/Event"},
+        {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
+    ]
+}
+_PAGE = {
+    "type": "object",
+    "required": ["transitions", "after", "more"],
+    "properties": {
+        "transitions": {"type": "array", "items": {"$ref": "#/components/schemas/Transition"}},
+        "after": {"type": "string", "description": "The position after these: ask with it for the next."},
+        "more": {"type": "boolean", "description": "Ask again at once."},
     },
 }
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
@@ -37,6 +54,10 @@ def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas["Problem"] = _PROBLEM
+    schemas.update(SCHEMAS)
+    paths = schema["paths"]
+    paths["/v1/events"]["post"]["requestBody"]["content"]["application/json"]["schema"] = _EVENTS
+    paths["/v1/transitions"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = _PAGE
     for path in schema["paths"].values():
         for operation in path.values():
             _correct(operation["responses"])

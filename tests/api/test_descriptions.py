@@ -116,6 +116,23 @@ def test_a_service_answers_the_description_that_is_checked_in() -> None:
     assert described == json.loads(json.dumps(files.openapi()))
 
 
+def test_examples_that_have_a_schema_fit_it() -> None:
+    described = files.openapi()
+    checked = 0
+    for calls in described["paths"].values():
+        for call in calls.values():
+            for part in (call.get("requestBody", {}), *call["responses"].values()):
+                for content in part.get("content", {}).values():
+                    values = [each["value"] for each in content.get("examples", {}).values()]
+                    values += [content["example"]] if "example" in content else []
+                    schema = content.get("schema", {})
+                    for value in values:
+                        whole = {"allOf": [schema], "components": described["components"]}
+                        assert not list(jsonschema.Draft202012Validator(whole).iter_errors(value)), value
+                        checked += bool(schema)
+    assert checked > 50
+
+
 def test_topics_are_called_as_their_settings_call_them() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
     settings = Settings.model_fields
