@@ -41,7 +41,7 @@ _log = logs.get("wiring")
 
 _PARTITIONS_ON_REDIS = 4
 _PUBLISH_AGAIN_S = 5.0
-_GATHER_MS_ON_REDIS, GATHER_MS_ON_KAFKA = 10, 50
+_GATHER_MS_ON_REDIS, GATHER_MS_ON_KAFKA = 10, 80
 
 
 class NotConfigurable(SegmentdError):

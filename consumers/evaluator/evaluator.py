@@ -338,9 +338,11 @@ class Evaluator:
         if now - self._reported < _REPORT_S:
             return
         self._reported = now
-        for partition in list(self._holdings.owned.values()):
+        owned = list(self._holdings.owned.values())
+        for partition in owned:
             self.metrics.owned(partition.number, True, bool(partition.trouble))
-            await self._of(partition.number, partition.alive())
+        if owned:
+            await self._store.round([self._of(each.number, each.alive()) for each in owned])
         try:
             await self._lags()
             if now - self._trimmed >= _TRIM_S:

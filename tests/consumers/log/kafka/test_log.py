@@ -103,6 +103,19 @@ async def test_a_read_gives_at_most_so_many_a_partition_and_goes_on_where_the_ca
     assert [record.offset for record in again if record.partition == 1] == [8, 9]
 
 
+async def test_who_has_caught_up_is_given_all_that_is_there_when_it_reads(log: KafkaLog) -> None:
+    """... and not first what had come soon after it read before, and was fetched ahead."""
+    await log.append([NewRecord(0, b"first", "c")])
+    (first,) = await read_all(log, {0: START}, 1)
+    for payload in (b"soon", b"later"):
+        await log.append([NewRecord(0, payload, "c")])
+        await asyncio.sleep(0.1)
+    found = await log.read({0: first.offset}, 100, 1000)
+    assert payloads(found, 0) == [b"soon", b"later"]
+    await log.append([NewRecord(0, b"last", "c")])
+    assert payloads(await log.read({0: found[-1].offset}, 100, 0), 0) == [b"last"], "also for who does not wait"
+
+
 async def test_records_that_the_caller_dropped_are_given_again(log: KafkaLog) -> None:
     await log.append([NewRecord(0, b"%d" % n) for n in range(10)])
     assert [record.offset for record in await read_all(log, {0: START}, 10)] == list(range(10))
