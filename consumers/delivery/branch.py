@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from consumers.delivery.following import Place
+from consumers.delivery.following import SPANS_MAX, Place, Position, Span
 from consumers.delivery.port import Item
 from consumers.delivery.records import Kept, encode
 from consumers.state.deliveries import WAKE_MAX, Draft, Flag, Parked
@@ -23,8 +23,8 @@ class Slot:
 
     __slots__ = ("before", "settled")
 
-    def __init__(self, before: Place) -> None:
-        self.before, self.settled = before, False
+    def __init__(self, before: Place, *, settled: bool = False) -> None:
+        self.before, self.settled = before, settled
 
 
 class Work:
@@ -75,7 +75,8 @@ class Branch:
     ) -> None:
         self.target, self.holding = target, holding
         self.read = place
-        self.written: Place | None = place  # None: not in the store yet
+        self.skips: deque[Span] = deque()  # what was settled beyond the cursor when the partition was taken over
+        self.written = ""  # the position as the store has it
         self.parked, self.retried = parked.parked, parked.retried
         self.look = self.parked > 0  # whether something may be due that was not when the store was last asked
         self.next_due_ms: int | None = None
@@ -107,6 +108,36 @@ class Branch:
         while slots and slots[0].settled:
             slots.popleft()
         return slots[0].before if slots else self.read
+
+    @property
+    def position(self) -> Position:
+        """The cursor, and what is settled beyond it: of that nothing comes again, whoever goes on from here."""
+        cursor, spans = self.cursor, list[Span]()
+        begin: Slot | None = None
+        for slot in self.slots:
+            if slot.settled:
+                begin = begin or slot
+            elif begin is not None:
+                spans.append(Span(begin.before, slot.before))
+                begin = None
+                if len(spans) == SPANS_MAX:
+                    break
+        else:
+            if begin is not None:
+                spans.append(Span(begin.before, self.read))
+        while self.skips and self.skips[0].end <= self.read:
+            self.skips.popleft()
+        return Position(cursor, [*spans, *self.skips][:SPANS_MAX])
+
+    def skip(self, before: Place, after: Place) -> bool:
+        """Whether the item between these places was settled by whoever had the partition before; then it is passed."""
+        while self.skips and self.skips[0].end < after:
+            self.skips.popleft()
+        if not self.skips or after <= self.skips[0].begin:
+            return False
+        if self.slots and not self.slots[-1].settled:
+            self.slots.append(Slot(before, settled=True))
+        return True
 
     # -- what comes ---------------------------------------------------------------------------------------------------
 

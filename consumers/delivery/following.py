@@ -33,6 +33,34 @@ class Place(NamedTuple):
         return cls(*(int(part) for part in text.split(".")))
 
 
+class Span(NamedTuple):
+    """The items after `begin` up to `end`."""
+
+    begin: Place
+    end: Place
+
+
+class Position(NamedTuple):
+    """How far a target is: everything up to `cursor` is settled, and so are `spans` beyond it, in order."""
+
+    cursor: Place
+    spans: list[Span]
+
+    def write(self) -> str:
+        spans = (f"{span.begin.write()}-{span.end.write()}" for span in self.spans)
+        return " ".join([self.cursor.write(), *spans])
+
+    @classmethod
+    def read(cls, text: str) -> Position:
+        cursor, *spans = text.split(" ")
+        pairs = (span.split("-") for span in spans)
+        return cls(Place.read(cursor), [Span(Place.read(begin), Place.read(end)) for begin, end in pairs])
+
+
+SPANS_MAX = 64
+"""Of a position; what is settled beyond the last comes again after a crash."""
+
+
 class Entry(msgspec.Struct, frozen=True):
     """A commit of the feed. `first_number`: of its first transition, or of the next one if it has none."""
 

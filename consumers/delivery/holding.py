@@ -132,12 +132,13 @@ class Holding:
         self.dirty = False
         slowest: int | None = None
         for branch in self.branches.values():
-            cursor = branch.cursor
-            if cursor != branch.written:
-                branch.written = cursor
-                self.draft.cursors[branch.target] = cursor.write()
-            if branch.target in self._active and (slowest is None or cursor.number < slowest):
-                slowest = cursor.number
+            position = branch.position
+            text = position.write()
+            if text != branch.written:
+                branch.written = text
+                self.draft.cursors[branch.target] = text
+            if branch.target in self._active and (slowest is None or position.cursor.number < slowest):
+                slowest = position.cursor.number
             branch.writing()
         self._slowest = slowest
         self._sent, self.draft = self.draft, Draft(self._bounds)
@@ -172,6 +173,8 @@ class Holding:
         self._valid_until_s = began_s + self._tools.settings.lease_ms / 1000
         self._sent = None
         self._confirm(parked)
+        if release:
+            self.lose("given back")  # another may have it from now on
 
     def _confirm(self, parked: dict[str, Parked]) -> None:
         for branch in list(self.branches.values()):

@@ -38,6 +38,7 @@ class Intake:
         if place.commit > following.shown:
             if place.commit > following.shown + 1:  # the feed is filled anew: what it had is known by its number
                 branch.read = Place(0, place.number)
+                branch.skips.clear()
             return False
         page = await following.after(place.commit)
         if branch.lost or branch.read != place:
@@ -78,6 +79,8 @@ class Intake:
     def _offer(self, branch: Branch, target: Target, item: Item, after: Place, now_ms: int) -> int:
         """How many items are more in hand."""
         before, branch.read = branch.read, after
+        if branch.skips and branch.skip(before, after):
+            return 0
         try:
             turn = target.turn(item)
         except Exception as error:  # a mistake of ours, which must not stop what follows

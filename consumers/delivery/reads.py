@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from consumers.delivery.following import Place
+from consumers.delivery.following import Position
 from consumers.delivery.port import Kind
 from consumers.delivery.records import LogEntry, LogOutcome, decode_kept, decode_log, decode_parked
 from consumers.state.cursors import CursorInvalid, read_cursor, write_cursor
@@ -325,7 +325,7 @@ def _standing(
 
 
 def _lag(numbered: int, cursor: bytes | None) -> int:
-    return 0 if cursor is None else max(0, numbered - Place.read(cursor.decode()).number)
+    return 0 if cursor is None else max(0, numbered - Position.read(cursor.decode()).cursor.number)
 
 
 def _follows(what: str, pair: tuple[bytes, int], score: int, member: bytes) -> bool:

@@ -9,7 +9,7 @@ import structlog
 
 from consumers.delivery import following
 from consumers.delivery.endings import Endings
-from consumers.delivery.following import Place
+from consumers.delivery.following import Place, Position
 from consumers.delivery.holding import Holding, Tools
 from consumers.delivery.mistakes import where
 from consumers.delivery.port import Target, Targets
@@ -68,8 +68,7 @@ class Roster:
         await cancel_all([self._tasks.pop(name)])
         for branch in list(runner.branches.values()):
             holding = branch.holding
-            place = branch.cursor.write()
-            holding.draft.cursors[name] = holding.cursors[name] = place
+            holding.draft.cursors[name] = holding.cursors[name] = branch.position.write()
             holding.dirty = True
             holding.left.add(name)
             runner.drop(holding.number)
@@ -95,10 +94,11 @@ class Roster:
         for runner, each in zip(lacking, parked, strict=True):
             name = runner.target.id
             known = holding.cursors.get(name)
-            place = Place.read(known) if known else await self._begin(runner.target, holding)
+            begin = None if known else await self._begin(runner.target, holding)
+            position = Position(begin, []) if begin is not None else Position.read(known or "")
             if self.runners.get(name) is runner and not holding.fenced:
                 holding.cursors.pop(name, None)
-                runner.add(holding, place, each, new=known is None)
+                runner.add(holding, position, each)
 
     async def _parked(self, holding: Holding, names: Sequence[str]) -> list[Parked]:
         commands: list[Sequence[Argument]] = []

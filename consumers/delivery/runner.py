@@ -11,7 +11,7 @@ import structlog
 
 from consumers.delivery.branch import Branch, Work
 from consumers.delivery.endings import Endings
-from consumers.delivery.following import Place
+from consumers.delivery.following import Position
 from consumers.delivery.holding import Holding, Tools
 from consumers.delivery.intake import Intake
 from consumers.delivery.metrics import Ending, kind_of
@@ -56,11 +56,10 @@ class Runner:
 
     # -- what is whose ------------------------------------------------------------------------------------------------
 
-    def add(self, holding: Holding, place: Place, parked: Parked, *, new: bool) -> Branch:
-        """Its part in a partition. `new`: its place is not in the store yet."""
-        branch = Branch(self.target.id, holding, place, parked, self._make_ready, self.ring)
-        if new:
-            branch.written = None
+    def add(self, holding: Holding, position: Position, parked: Parked) -> Branch:
+        """Its part in a partition."""
+        branch = Branch(self.target.id, holding, position.cursor, parked, self._make_ready, self.ring)
+        branch.skips.extend(position.spans)
         self.branches[holding.number] = branch
         holding.branches[self.target.id] = branch
         holding.dirty = True
@@ -247,8 +246,13 @@ class Runner:
 
     def _still_ours(self, works: list[Work], keys: list[str]) -> tuple[list[Work], list[str]]:
         """The lease may have ended while the store was asked."""
-        kept = [(work, key) for work, key in zip(works, keys, strict=True) if work.branch.holding.valid]
-        waiting = [work for work in works if not (work.branch.holding.valid or work.branch.lost)]
+        kept: list[tuple[Work, str]] = []
+        waiting: list[Work] = []
+        for work, key in zip(works, keys, strict=True):
+            if work.branch.holding.valid:
+                kept.append((work, key))
+            elif not work.branch.lost:
+                waiting.append(work)
         self._ready.extendleft(reversed(waiting))
         return [work for work, _ in kept], [key for _, key in kept]
 
