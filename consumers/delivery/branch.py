@@ -76,6 +76,7 @@ class Branch:
         self.target, self.holding = target, holding
         self.read = place
         self.skips: deque[Span] = deque()  # what was settled beyond the cursor when the partition was taken over
+        self.triggered = 0  # as of `read`, see Position
         self.written = ""  # the position as the store has it
         self.parked, self.retried = parked.parked, parked.retried
         self.look = self.parked > 0  # whether something may be due that was not when the store was last asked
@@ -127,7 +128,7 @@ class Branch:
                 spans.append(Span(begin.before, self.read))
         while self.skips and self.skips[0].end <= self.read:
             self.skips.popleft()
-        return Position(cursor, [*spans, *self.skips][:SPANS_MAX])
+        return Position(cursor, [*spans, *self.skips][:SPANS_MAX], self.triggered)
 
     def skip(self, before: Place, after: Place) -> bool:
         """Whether the item between these places was settled by whoever had the partition before; then it is passed."""

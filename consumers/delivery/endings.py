@@ -156,7 +156,7 @@ class Endings:
         work.branch.draft.log(work.branch.target, encode(entry))
 
 
-def lost_entry(partition: int, count: int, now_ms: int) -> LogEntry:
+def lost_entry(partition: int, count: int, what: str, now_ms: int) -> LogEntry:
     """The log's word for what had left the feed before it was read."""
-    detail = f"{count} transitions had left the feed before they were read"
+    detail = f"{count} {what} had left the feed before they were read"
     return LogEntry(at_ms=now_ms, outcome="lost", detail=detail, count=count, partition=partition)

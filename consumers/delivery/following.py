@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -41,20 +41,26 @@ class Span(NamedTuple):
 
 
 class Position(NamedTuple):
-    """How far a target is: everything up to `cursor` is settled, and so are `spans` beyond it, in order."""
+    """How far a target is: everything up to `cursor` is settled, and so are `spans` beyond it, in order.
+
+    `triggered`: the running number of the last trigger that it has looked at, 0 where that is not known.
+    """
 
     cursor: Place
     spans: list[Span]
+    triggered: int = 0
 
     def write(self) -> str:
         spans = (f"{span.begin.write()}-{span.end.write()}" for span in self.spans)
-        return " ".join([self.cursor.write(), *spans])
+        triggered = [f"t{self.triggered}"] if self.triggered else []
+        return " ".join([self.cursor.write(), *spans, *triggered])
 
     @classmethod
     def read(cls, text: str) -> Position:
-        cursor, *spans = text.split(" ")
-        pairs = (span.split("-") for span in spans)
-        return cls(Place.read(cursor), [Span(Place.read(begin), Place.read(end)) for begin, end in pairs])
+        cursor, *rest = text.split(" ")
+        triggered = int(rest.pop()[1:]) if rest and rest[-1].startswith("t") else 0
+        pairs = (span.split("-") for span in rest)
+        return cls(Place.read(cursor), [Span(Place.read(begin), Place.read(end)) for begin, end in pairs], triggered)
 
 
 SPANS_MAX = 64
@@ -62,10 +68,12 @@ SPANS_MAX = 64
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A commit of the feed. `first_number`: of its first transition, or of the next one if it has none."""
+    """A commit of the feed. `first_number`: of its first transition, or of the next one if it has none;
+    `first_trigger` the same of triggers, 0 before there were any."""
 
     commit: int
     first_number: int
+    first_trigger: int
     clock: int
     transitions: list[Item]
     triggers: list[Item]
@@ -130,11 +138,20 @@ def trigger_item(data: bytes, partition: int) -> Item:
     )
 
 
-def decode_entry(commit: int, packed: bytes, partition: int) -> Entry:
-    entry = _ENTRY.decode(packed)
+def decode_entry(commit: int, fields: Sequence[bytes], partition: int) -> Entry:
+    """From an entry's fields: `t`, the commit's packed; `n`, the first trigger's number, if there ever was one."""
+    entry = _ENTRY.decode(fields[1])
+    first_trigger = int(fields[3]) if len(fields) > 3 else 0
     first = entry.first_number
     transitions = [transition_item(data, partition, first + at) for at, data in enumerate(entry.transitions)]
-    return Entry(commit, first, entry.clock, transitions, [trigger_item(data, partition) for data in entry.triggers])
+    return Entry(
+        commit,
+        first,
+        first_trigger,
+        entry.clock,
+        transitions,
+        [trigger_item(data, partition) for data in entry.triggers],
+    )
 
 
 class Pages:
@@ -209,7 +226,7 @@ class Following:
         self.reads += 1
         limit = self._entries_max
         found = await self._store.call("XRANGE", self._keys.out, f"{commit}-0", f"{shown}-0", "COUNT", limit)
-        entries = [decode_entry(int(key[: key.index(b"-")]), fields[1], self._partition) for key, fields in found]
+        entries = [decode_entry(int(key[: key.index(b"-")]), fields, self._partition) for key, fields in found]
         following = entries[-1].commit + 1 if len(entries) == limit else shown + 1
         page = Page(entries, following, 200 + 2 * sum(len(fields[1]) for _, fields in found))
         if following > commit:
@@ -273,7 +290,7 @@ async def find_item(store: Store, keys: PartitionKeys, partition: int, commit: i
     found = await store.call("XRANGE", keys.out, f"{commit}-0", f"{commit}-0")
     if not found:
         return None
-    entry = decode_entry(commit, found[0][1][1], partition)
+    entry = decode_entry(commit, found[0][1], partition)
     return next((item for item in [*entry.transitions, *entry.triggers] if item.id == item_id), None)
 
 

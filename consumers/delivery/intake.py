@@ -56,8 +56,13 @@ class Intake:
             if entry.commit < place.commit:
                 continue
             if entry.first_number > place.number + 1:
-                self._lost(branch, entry.first_number - 1 - place.number, now_ms)
+                self._lost(branch, entry.first_number - 1 - place.number, "transitions", now_ms)
                 place = Place(entry.commit, entry.first_number - 1)
+            if entry.first_trigger:
+                gap = entry.first_trigger - 1 - branch.triggered
+                if branch.triggered and gap > 0 and kind_of(branch.target) == "action":
+                    self._lost(branch, gap, "events of members", now_ms)
+                branch.triggered = max(branch.triggered, entry.first_trigger - 1 + len(entry.triggers))
             skipped = place.number - entry.first_number + 1
             done = place.triggers if entry.commit == place.commit else 0
             number = place.number
@@ -98,12 +103,12 @@ class Intake:
         branch.draft.dead(branch.target, item.id, now_ms, encode(kept))
         branch.draft.count(branch.target, "given_up")
 
-    def _lost(self, branch: Branch, count: int, now_ms: int) -> None:
+    def _lost(self, branch: Branch, count: int, what: str, now_ms: int) -> None:
         branch.draft.count(branch.target, "lost", count)
-        branch.draft.log(branch.target, encode(lost_entry(branch.holding.number, count, now_ms)))
+        branch.draft.log(branch.target, encode(lost_entry(branch.holding.number, count, what, now_ms)))
         self._tools.metrics.lost(kind_of(branch.target), count)
         _log.warning(
-            "transitions left the feed before they were delivered",
+            f"{what} left the feed before they were delivered",
             target=branch.target,
             partition=branch.holding.number,
             count=count,

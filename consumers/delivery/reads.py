@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from consumers.delivery.following import Position
+from consumers.delivery.merging import Column, Reader, Row, merge
 from consumers.delivery.port import Kind
 from consumers.delivery.records import LogEntry, LogOutcome, decode_kept, decode_log, decode_parked
 from consumers.state.cursors import CursorInvalid, read_cursor, write_cursor
@@ -144,10 +145,10 @@ class Reads:
         """Newest first; only these outcomes, if any are named."""
         after = self._after(cursor, "log", target)
         columns = [
-            _Column(self._log_reader(keys, target, outcomes), place)
+            Column(self._log_reader(keys, target, outcomes), place)
             for keys, place in zip(self._keys, after, strict=True)
         ]
-        found, places = await _merge(columns, limit)
+        found, places = await merge(columns, limit)
         return LogPage(found, self._next(found, limit, "log", target, places))
 
     async def item_log(self, target: str, item_id: str) -> list[LogEntry]:
@@ -161,11 +162,11 @@ class Reads:
                 found += [entry for _, _, entry in batch if entry is not None and entry.item_id == item_id]
         return sorted(found, key=lambda entry: (entry.at_ms, entry.attempt), reverse=True)
 
-    def _log_reader(self, keys: PartitionKeys, target: str, outcomes: Collection[LogOutcome]) -> _Reader[LogEntry]:
-        async def read(place: str) -> list[_Row[LogEntry]]:
+    def _log_reader(self, keys: PartitionKeys, target: str, outcomes: Collection[LogOutcome]) -> Reader[LogEntry]:
+        async def read(place: str) -> list[Row[LogEntry]]:
             begin = f"({place}" if place else "+"
             entries = await self._store.call("XREVRANGE", keys.delivery("g", target), begin, "-", "COUNT", _BATCH)
-            rows: list[_Row[LogEntry]] = []
+            rows: list[Row[LogEntry]] = []
             for key, fields in entries:
                 entry = decode_log(fields[1])
                 at_ms, _, nth = key.decode().partition("-")
@@ -188,15 +189,15 @@ class Reads:
     async def _items(self, what: Literal["dead", "failing"], target: str, limit: int, cursor: str | None) -> ItemPage:
         after = self._after(cursor, what, target)
         columns = [
-            _Column(self._item_reader(keys, what, target), place) for keys, place in zip(self._keys, after, strict=True)
+            Column(self._item_reader(keys, what, target), place) for keys, place in zip(self._keys, after, strict=True)
         ]
-        found, places = await _merge(columns, limit)
+        found, places = await merge(columns, limit)
         return ItemPage(found, self._next(found, limit, what, target, places))
 
-    def _item_reader(self, keys: PartitionKeys, what: Literal["dead", "failing"], target: str) -> _Reader[PendingItem]:
+    def _item_reader(self, keys: PartitionKeys, what: Literal["dead", "failing"], target: str) -> Reader[PendingItem]:
         index, records = (keys.delivery(each, target) for each in (_DEAD if what == "dead" else _FAILING))
 
-        async def read(place: str) -> list[_Row[PendingItem]]:
+        async def read(place: str) -> list[Row[PendingItem]]:
             # Places are scores and members: what has the same score as the last one and comes after it is left.
             score, _, member = place.partition(" ")
             if what == "dead":
@@ -215,7 +216,7 @@ class Reads:
             if not fresh:
                 return []
             packed = await self._store.call("HMGET", records, *[name for name, _ in fresh])
-            rows: list[_Row[PendingItem]] = []
+            rows: list[Row[PendingItem]] = []
             for (name, at_ms), each in zip(fresh, packed, strict=True):
                 order = -at_ms if what == "dead" else at_ms
                 item = None if each is None else _pending(what, each, keys, at_ms)
@@ -236,53 +237,6 @@ class Reads:
 
     def _next(self, found: Sequence[Any], limit: int, what: str, target: str, places: list[str]) -> str | None:
         return write_cursor(_Cursor(what, target, places)) if len(found) == limit else None
-
-
-# -- merging partitions -----------------------------------------------------------------------------------------------
-
-_T = TypeVar("_T")
-_Row = tuple[tuple[int, int], str, _T | None]
-"""What it is ordered by, its place in its partition, and itself (None: it is left out)."""
-_Reader = Callable[[str], Awaitable[list[tuple[tuple[int, int], str, _T | None]]]]
-
-
-class _Column(Generic[_T]):
-    """One partition's rows after a place, read as needed."""
-
-    def __init__(self, read: _Reader[_T], place: str) -> None:
-        self.place = place
-        self._read = read
-        self._rows: list[_Row[_T]] = []
-        self._from = place
-
-    async def head(self) -> _Row[_T] | None:
-        """The next row that is not left out."""
-        while True:
-            while self._rows:
-                if self._rows[0][2] is not None:
-                    return self._rows[0]
-                self.place = self._rows.pop(0)[1]
-            self._rows = list(await self._read(self._from))
-            if not self._rows:
-                return None
-            self._from = self._rows[-1][1]
-
-    def take(self) -> _T:
-        _, self.place, row = self._rows.pop(0)
-        assert row is not None, "head() has looked"
-        return row
-
-
-async def _merge(columns: Sequence[_Column[_T]], limit: int) -> tuple[list[_T], list[str]]:
-    """The first rows over all columns, and the places after them."""
-    found: list[_T] = []
-    while len(found) < limit:
-        heads = [(await column.head(), column) for column in columns]
-        some = [(head[0], at, column) for at, (head, column) in enumerate(heads) if head is not None]
-        if not some:
-            break
-        found.append(min(some, key=lambda each: each[:2])[2].take())
-    return found, [column.place for column in columns]
 
 
 # -- from the store's answers -----------------------------------------------------------------------------------------

@@ -49,8 +49,7 @@ class Roster:
                 runner = Runner(target, self._tools, self._endings, self._targets, self._came_up)
                 self.runners[name] = runner
                 self._tasks[name] = asyncio.create_task(runner.run(), name=f"target {name}")
-            runner.target = target
-            runner.ring()
+            runner.replace(target)
 
     async def heal(self) -> bool:
         """One that ended with an error, which it never should, begins anew after a while: from what is written, and

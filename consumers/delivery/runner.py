@@ -50,6 +50,7 @@ class Runner:
         self._pace = Pace(tools.clock.monotonic())
         self._kind = kind_of(target.id)
         self._streak = 0
+        self._active = target.active
         self._pause_until_ms = 0
         self._nap_s = 0.0
         self._stuck = False  # nothing of what is ready may be called now, whatever the time
@@ -60,6 +61,7 @@ class Runner:
         """Its part in a partition."""
         branch = Branch(self.target.id, holding, position.cursor, parked, self._make_ready, self.ring)
         branch.skips.extend(position.spans)
+        branch.triggered = position.triggered
         self.branches[holding.number] = branch
         holding.branches[self.target.id] = branch
         holding.dirty = True
@@ -308,13 +310,26 @@ class Runner:
                 _log.warning("a target is down", target=self.target.id)
 
     def up(self) -> None:
-        """It was down and is not: what waits to be tried again is due."""
+        """It was down and is not."""
+        self._wake()
+        _log.info("a target is up again", target=self.target.id)
+
+    def replace(self, target: Target) -> None:
+        """The target as it is now. One that was not active and is: a person wants to see it called."""
+        self.target = target
+        if target.active and not self._active:
+            self._pause_until_ms = 0
+            self._wake()
+        self._active = target.active
+        self.ring()
+
+    def _wake(self) -> None:
+        """What waits to be tried again is due."""
         self.down_since_ms, self._streak = 0, 0
         for branch in self.branches.values():
             branch.wake()
             branch.look = True
         self.ring()
-        _log.info("a target is up again", target=self.target.id)
 
     def _count(self, ending: Ending) -> None:
         self._tools.metrics.ended(self._kind, ending, 1)

@@ -11,7 +11,7 @@ import pytest
 from consumers.delivery.pace import Pace
 from consumers.delivery.port import Call, Done, Failed, Later, Outcome, Refused
 from consumers.delivery.reads import Reads
-from consumers.state.commit import trim_out
+from consumers.state.commit import trim_out, trim_triggers
 from consumers.state.cursors import CursorInvalid
 from consumers.state.store import Store
 from tests.consumers.delivery.test_deliveries import by_customer
@@ -48,6 +48,29 @@ async def test_what_left_the_feed_before_it_was_read_is_counted_and_told(store: 
     told = (await Reads(store, PARTITIONS).log("sub/a", 10, outcomes=["lost"])).entries
     assert sum(entry.count for entry in told) == 20
     assert "10 transitions had left the feed" in told[0].detail
+
+
+async def test_events_that_left_the_feed_are_counted_for_actions(store: Store, feed: FeedWriter) -> None:
+    def trigger(n: int) -> bytes:
+        said = {"id": f"vip:c0:event:e:{n}", "segment": "vip", "type": "e", "customer_id": "c0", "event_id": str(n)}
+        return msgspec.json.encode({**said, "ts": BEGIN_MS, "sequence": 1, "event": {}})
+
+    action, hook = FakeTarget("act/vip/a"), FakeTarget("sub/a", wants=lambda item: item.kind != "event")
+    targets = FakeTargets(action, hook)
+    async with working(store, targets) as world:
+        await feed.commit(0, triggers=[trigger(1), trigger(2)])
+        await world.until(lambda: len(action.done) == 2)
+    for n in range(3, 9):
+        await feed.commit(0, triggers=[trigger(n)])
+    await trim_triggers(store, feed.keys[0], 7, 1)
+    async with working(store, targets) as world:
+        await world.until(lambda: len(action.done) >= 4)
+        await world.rest()
+    kept = [int(item.rpartition(":")[2]) for item in action.done]
+    standings = await Reads(store, PARTITIONS).standings(["act/vip/a", "sub/a"])
+    assert (standings[0].lost, standings[1].lost) == (8 - len(kept), 0)
+    assert standings[0].lost > 0
+    assert kept[-2:] == [7, 8]
 
 
 async def test_the_feed_is_read_no_further_while_too_much_is_parked(store: Store, feed: FeedWriter) -> None:

@@ -157,7 +157,7 @@ async def test_retry_after_holds_up_the_target_and_is_bounded(store: Store, feed
         await world.until(lambda: len(target.done) == 2)
 
 
-async def test_a_target_that_is_gone_or_paused_is_not_called_and_keeps_its_place(
+async def test_a_target_that_was_gone_and_is_resumed_is_called_at_once_from_where_it_was(
     store: Store, feed: FeedWriter
 ) -> None:
     clock = HandClock()
@@ -170,7 +170,6 @@ async def test_a_target_that_is_gone_or_paused_is_not_called_and_keeps_its_place
         assert [ending for _, ending in targets.endings] == [Gone("no more")]
         target.active = False
         targets.changed.set()
-        clock.ms += 100 * HOUR_MS
         said += await feed.say(*CUSTOMERS)
         await world.rest()
         assert len(target.calls) == 1

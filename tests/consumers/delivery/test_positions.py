@@ -20,7 +20,7 @@ SHORT = msgspec.structs.replace(QUICK, lease_ms=200, heartbeat_ms=50, page_entri
 @pytest.mark.parametrize("spans", [0, 1, SPANS_MAX])
 def test_a_position_is_read_as_it_was_written(spans: int) -> None:
     some = [Span(Place(n, 10 * n, 1), Place(n, 10 * n + 5)) for n in range(2, 2 + spans)]
-    position = Position(Place(1, 7, 2), some)
+    position = Position(Place(1, 7, 2), some, 5 * spans)
     assert Position.read(position.write()) == position
 
 

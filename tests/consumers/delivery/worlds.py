@@ -62,6 +62,7 @@ class FeedWriter:
         self.store = store
         self.keys = [PartitionKeys(partition) for partition in range(partitions)]
         self.commits, self.numbered = [0] * partitions, [0] * partitions
+        self.triggered = [0] * partitions
         self.sequences: dict[tuple[str, str], int] = {}
 
     async def own(self) -> None:
@@ -113,7 +114,9 @@ class FeedWriter:
             dead=[],
             definitions=None,
             triggers=list(triggers),
+            triggered=self.triggered[partition],
         )
+        self.triggered[partition] += len(triggers)
         self.numbered[partition] += len(transitions)
         await apply(self.store, self.keys[partition], commit, show_as=partition)
         await self.store.call("PUBLISH", SHOWN_CHANNEL, partition)
