@@ -50,7 +50,7 @@ def _summary(reports: list[Report], faults: Counter[str], seconds: float) -> Non
     transitions, commits = sum(each.transitions for each in reports), sum(each.commits for each in reports)
     virtual = sum(each.seconds for each in reports)
     print(f"{len(reports)} seeds, {virtual:.0f} s simulated in {seconds:.1f} s", end=": ")
-    print(f"{commits} commits, {transitions} transitions")
+    print(f"{commits} commits, {transitions} transitions, {sum(each.triggers for each in reports)} triggers")
     for kind, count in sorted(faults.items()):
         print(f"  {count:6}  {kind}")
     if len(reports) == 1:

@@ -9,6 +9,7 @@ import orjson
 
 from consumers.state.commit import OutboxEntry
 from consumers.state.keys import PartitionKeys
+from rules.triggers import read_trigger
 from tests.simulation.recomputed import check
 from tests.simulation.reference import Reference
 
@@ -23,10 +24,13 @@ def compare(simulation: Simulation) -> None:
         records = simulation.log.records[partition]
         reference = Reference(partition, simulation.world.partitions)
         reference.run(records)
-        kept = by_customer(outbox(simulation, partition))
+        transitions, triggers = outbox(simulation, partition)
+        kept = by_customer(transitions)
         _same(f"outbox of partition {partition}", kept, reference.found)
         if simulation.topic is not None:
             _same(f"topic's partition {partition}", by_customer(simulation.topic.told[partition]), kept)
+        _same_triggers(partition, triggers, reference)
+        simulation.triggers += len(triggers)
         _same_members(simulation, partition, reference)
         if simulation.recomputes:
             simulation.faults.happened["compared with the oracle"] += check(reference)
@@ -47,14 +51,28 @@ def compare(simulation: Simulation) -> None:
     assert not missing, f"broken, but not among the dead letters: {sorted(missing)[:5]}"
 
 
-def outbox(simulation: Simulation, partition: int) -> list[bytes]:
-    """Every transition; the numbers must have no gap."""
+def outbox(simulation: Simulation, partition: int) -> tuple[list[bytes], list[bytes]]:
+    """Every transition, whose numbers must have no gap, and every trigger."""
     found: list[bytes] = []
-    for _, (_, packed) in simulation.server.ask(("XRANGE", PartitionKeys(partition).out, "-", "+")):
-        entry = msgspec.msgpack.decode(packed, type=OutboxEntry)
+    triggers: list[bytes] = []
+    for _, fields in simulation.server.ask(("XRANGE", PartitionKeys(partition).out, "-", "+")):
+        entry = msgspec.msgpack.decode(fields[1], type=OutboxEntry)
         assert entry.first_number == len(found) + 1, f"the outbox of {partition} has a gap at {len(found) + 1}"
         found += entry.transitions
-    return found
+        triggers += entry.triggers
+    return found, triggers
+
+
+def _same_triggers(partition: int, found: list[bytes], reference: Reference) -> None:
+    """Per customer those of an uninterrupted reader, in order."""
+    mine: dict[str, list[bytes]] = {}
+    for each in found:
+        mine.setdefault(read_trigger(each).customer_id, []).append(each)
+    for customer in sorted(mine.keys() | reference.triggers.keys()):
+        told = [read_trigger(each).id for each in mine.get(customer, [])]
+        expected = [read_trigger(each).id for each in reference.triggers.get(customer, [])]
+        assert told == expected, f"triggers of {customer} in partition {partition}: {told}, expected {expected}"
+    assert mine == reference.triggers, f"triggers of partition {partition}"
 
 
 def by_customer(transitions: list[bytes]) -> dict[str, list[bytes]]:

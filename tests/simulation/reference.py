@@ -10,22 +10,26 @@ from consumers.log.port import Record
 from rules.backfill import Collector
 from rules.errors import EventRejected
 from rules.events import Event
+from rules.hidden import is_hidden
 from rules.language import parse_document
 from rules.plan import Definition, missing_features
 from rules.profile import CHANGED, SEQUENCE, Profile, new_profile
 from rules.records import DefinitionRecord, decode_record
 from rules.step import step
+from rules.tally import Tally
 from rules.transitions import Transition, render
+from rules.triggers import triggers_of
 from tests.oracle import Edit
 from tests.oracle.oracle import Entry
 
 
 class Reference:
-    """One partition. `found`: per customer, its transitions rendered, in order."""
+    """One partition. `found`: per customer, its transitions rendered, in order; `triggers`: the same of these."""
 
     def __init__(self, partition: int, partitions: int) -> None:
         self.clock = 0
         self.found: dict[str, list[bytes]] = {}
+        self.triggers: dict[str, list[bytes]] = {}
         self.changes: list[Transition] = []
         self.profiles: dict[str, Profile] = {}
         self.editions = Editions(None)
@@ -51,7 +55,10 @@ class Reference:
                 self._read.append((record.offset, item, self.clock))
                 self.entries.append((item, self.clock))
                 profile = self.profiles.setdefault(item.customer_id, new_profile(item.customer_id))
-                self._note(step(profile, (item,), self.editions.plan, self.clock)[1])
+                plan, tally = self.editions.plan, Tally()
+                self._note(step(profile, (item,), plan, self.clock, tally)[1])
+                if not tally.duplicates and (said := triggers_of(profile, item, plan, self.clock)):
+                    self.triggers.setdefault(item.customer_id, []).extend(said)
         for profile in self.profiles.values():
             self._note(step(profile, (), self.editions.plan, self.clock)[1])
 
@@ -73,6 +80,8 @@ class Reference:
         at_once = len(changed) > 1 or self.editions.state.newest > newest + 1
         self.many = self.many or (at_once and bool(self.profiles))
         for segment in changed:
+            if is_hidden(segment):
+                continue  # who is a member is the oracle's question
             definition = self.editions.state.in_force().get(segment)
             self.entries.append((_edit(segment, definition), self.clock))
 

@@ -43,6 +43,7 @@ class Report:
     problem: str = ""
     faults: Counter[str] = field(default_factory=Counter)
     transitions: int = 0
+    triggers: int = 0
     commits: int = 0
     seconds: float = 0.0  # virtual
     trace: str = ""  # its hash
@@ -81,7 +82,7 @@ class Simulation:
             for second in self.world.sourced:
                 self.loop.outside(second, self._source)
         self.chaos = Chaos(self)
-        self.transitions = 0
+        self.transitions = self.triggers = 0
         self.recomputes = seed % 4 == 0  # by brute force: too dear for every seed
         self._sending = 0
         self._favourite = self.rng.choice((*PLACES, *[""] * (len(PLACES) + 1)))
@@ -194,6 +195,7 @@ def simulate(seed: int, server: Server, tell: Callable[[str], None] | None = Non
                 trace.note("".join(traceback.format_exception(error)))
         report.faults = simulation.faults.happened
         report.transitions, report.commits = simulation.transitions, simulation.rules.commits
+        report.triggers = simulation.triggers
         report.seconds = loop.seconds
     report.trace = trace.digest()
     return report

@@ -67,6 +67,7 @@ def test_every_kind_of_fault_really_happened(run: Run) -> None:
     assert {kind for kind in FAULTS if not happened[kind]} == set()
     assert happened["compared with the oracle"] > SEEDS / 4
     assert sum(run(seed).transitions for seed in range(SEEDS)) > 10 * SEEDS
+    assert sum(run(seed).triggers for seed in range(SEEDS)) > SEEDS
 
 
 @pytest.mark.parametrize("seed", [3, 4])

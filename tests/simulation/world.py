@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from consumers.log.partition import partition_of
 from consumers.log.port import NewRecord
 from rules.events import Event
+from rules.hidden import hidden_id
 from rules.records import DefinitionRecord, encode_definition, encode_event
 from tests.simulation.loop import BEGIN_MS
 
@@ -49,6 +50,15 @@ SEGMENTS: dict[str, list[dict[str, Any]]] = {  # each with the shapes that edits
 }
 
 
+ACTIONS: list[list[dict[str, Any]]] = [  # what evaluators hear of a segment's actions, and the edits of that
+    [{"id": "a", "on": {"event": "purchase"}}],
+    [{"id": "a", "on": {"event": ["purchase", "page_view"]}, "with": {"x": 1}}],
+    [{"id": "a", "on": "entered", "unless": {"event": "refund", "within": "5s"}}],
+    [{"id": "a", "on": {"event": "cart"}}, {"id": "b", "on": "exited", "unless": {"event": "cart", "within": "6s"}}],
+    [],
+]
+
+
 class Arrival(NamedTuple):
     """Records that somebody sends at a second of the run, until they are acknowledged."""
 
@@ -74,7 +84,10 @@ class World:
         self._count = 0
         self.arrivals: list[Arrival] = []
         self.broken: set[bytes] = set()  # payloads that must come to the dead letters
+        self._actor = random.Random(len(self.customers))  # of its own: runs without actions stay as they are
+        self.acts = len(self.customers) == 12
         self.definitions = [self._define(name) for name in self._in_order()]
+        self.definitions += [self._define_actions(name, 0) for name in self.segments if self.acts]
         self._fill()
 
     # -- definitions --------------------------------------------------------------------------------------------------
@@ -87,6 +100,14 @@ class World:
         self._shapes[name] = shape
         document = {"id": name, **SEGMENTS[name][shape]}
         return encode_definition(DefinitionRecord(name, version, state, None if state == "deleted" else document))
+
+    def _define_actions(self, segment: str, shape: int) -> bytes:
+        name = hidden_id(segment)
+        version = self._versions[name] = self._versions.get(name, 0) + 1
+        actions = [{"use": "mail.send", **each} for each in ACTIONS[shape]]
+        if not actions:
+            return encode_definition(DefinitionRecord(name, version, "deleted", None))
+        return encode_definition(DefinitionRecord(name, version, "paused", {"id": name, "actions": actions}))
 
     def _edit(self) -> bytes:
         rng = self.rng
@@ -113,6 +134,10 @@ class World:
             if self.edits and kind < 0.12:
                 payload = self._edit()
                 self._arrive(at, [(p, payload, "") for p in range(self.partitions)])
+                if self.acts and self._actor.random() < 0.6:
+                    segment, shape = self._actor.choice(self.segments), self._actor.randrange(len(ACTIONS))
+                    hidden = self._define_actions(segment, shape)
+                    self._arrive(at + 0.01, [(p, hidden, "") for p in range(self.partitions)])
             elif kind < 0.2:
                 self._storm(at)
             else:
