@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-T = TypeVar("_T")
+T = TypeVar("T")
 Row = tuple[tuple[int, int], str, T | None]
 """What it is ordered by, its place in its partition, and itself (None: it is left out)."""
 Reader = Callable[[str], Awaitable[list[tuple[tuple[int, int], str, T | None]]]]
