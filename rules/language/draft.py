@@ -33,9 +33,9 @@ class Draft:
     def open_node(self, at: str, depth: int) -> bool:
         """Counts one condition; False where it stands too deep to be read at all.
 
-        A node is one condition: each `all`, `any`, `none`, `not`, `at_least` and each leaf, in `enter` and `exit`
-        together, and each side of a `ratio` or `difference`. The depth of `enter` and `exit` themselves is 1, of what
-        stands in their `all` 2, and so on.
+        A node is one condition: each `all`, `any`, `none`, `not`, `at_least` and each leaf, in `enter`, `exit` and the
+        `unless` of actions together, and each side of a `ratio` or `difference`. The depth of `enter` and `exit`
+        themselves is 1, of what stands in their `all` 2, and so on.
         """
         self._nodes += 1
         if self._nodes == DOCUMENT_NODES_MAX + 1:
