@@ -76,6 +76,7 @@ DELIVERY_JOBS_AT = "sg:{deliveries}:jobs-at"
 SHOWN_CHANNEL = "sg:shown"
 """Publish/subscribe: a partition's number whenever it shows a commit. Only a hint to look; nothing hangs on it."""
 
+
 def edits_key(segment: str) -> str:
     """Who changed a segment, and how."""
     return f"sg:{{registry}}:edits:{segment}"
