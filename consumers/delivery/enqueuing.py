@@ -53,8 +53,8 @@ class Enqueuing:
                 for each in self._open:
                     for holding in list(self._holdings.values()):
                         busy = await self._try(holding, each) or busy
-            except Unavailable as error:
-                _log.warning("jobs wait for the store", reason=str(error))
+            except Unavailable:  # the worker's house-keeping says so
+                busy = False
             settings = self._tools.settings
             await set_or_time(self.bell, (settings.flush_ms if busy else settings.jobs_ms) / 1000)
             if not busy:

@@ -88,6 +88,8 @@ class Holding:
 
     async def written(self) -> None:
         """Back when all that is in the draft now is written. Raises Fenced."""
+        if self.fenced:
+            raise Fenced(self.fenced)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         await waiter
@@ -97,14 +99,18 @@ class Holding:
     async def keep_writing(self) -> None:
         """Write every `flush_ms` what there is, and renew the lease; ends when fenced."""
         settings, clock = self._tools.settings, self._tools.clock
+        told = False
         while not self.fenced:
             heed_cancellation()
             await asyncio.sleep(settings.flush_ms / 1000)
             late = clock.monotonic() - self._written_s >= settings.heartbeat_ms / 1000
             try:
                 await self.flush(always=late or self._sent is not None)
+                told = False
             except Unavailable as error:
-                _log.warning("deliveries not written", partition=self.number, reason=str(error))
+                if not told:
+                    _log.warning("deliveries not written", partition=self.number, reason=str(error))
+                told = True
                 await asyncio.sleep(_AWAY_S)
             except Fenced:
                 return

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from consumers.delivery.port import Call, Done, Failed, Gone, Outcome
-from consumers.delivery.reads import Reads
+from consumers.delivery.reads import Reads, Standing
+from consumers.delivery.runner import Runner
+from consumers.state.keys import DELIVERY_UP
 from consumers.state.store import Store
 from tests.consumers.delivery.test_deliveries import by_customer
 from tests.consumers.delivery.worlds import (
@@ -16,6 +18,7 @@ from tests.consumers.delivery.worlds import (
     FakeTargets,
     FeedWriter,
     HandClock,
+    LeapClock,
     World,
     working,
 )
@@ -24,7 +27,7 @@ HOUR_MS = 3_600_000
 CUSTOMERS = [f"c{n}" for n in range(10)]
 
 
-async def standing_of(store: Store, target: str = "sub/a", partitions: int = PARTITIONS):  # type: ignore[no-untyped-def]
+async def standing_of(store: Store, target: str = "sub/a", partitions: int = PARTITIONS) -> Standing:
     return (await Reads(store, partitions).standings([target]))[0]
 
 
@@ -93,10 +96,10 @@ async def test_who_is_woken_too_early_loses_no_attempt(store: Store, feed: FeedW
         for _ in range(12):  # outages that end, each with what is parked made due
             down.append(True)
             await feed.say("c2", "c3", "c4", "c5")
-            await world.rest(5)
+            await world.rest(4)
             down.clear()
             clock.ms += 20_000
-            await world.rest(5)
+            await world.rest(4)
         assert (await standing_of(store)).given_up == 0
         assert "vip:c1:1" not in target.done
         poison.clear()
@@ -217,3 +220,39 @@ async def test_a_target_that_comes_back_in_time_goes_on_where_it_was(store: Stor
         await world.until(lambda: len(target.done) == 20)
         await world.rest()
     assert sorted(target.called) == sorted(said)
+
+
+async def test_workers_tell_each_other_that_a_target_is_up(store: Store, feed: FeedWriter) -> None:
+    clock = LeapClock()
+    down = [True]
+    target = FakeTarget(answer=lambda call: Failed("away") if down else Done())
+    async with working(store, FakeTargets(target), clock=clock) as world:
+        said = await feed.say(*CUSTOMERS)
+        (runner,) = await _runners(world)
+        await world.until(lambda: runner.down_since_ms > 0)
+        await world.rest()
+        while (await standing_of(store)).next_ms < clock.now_ms() + HOUR_MS:
+            clock.leap_ms += HOUR_MS
+            await world.rest()
+        down.clear()
+        calls = len(target.calls)
+        await world.rest()
+        assert len(target.calls) == calls, "the next attempt is hours away"
+        await store.call("HSET", DELIVERY_UP, target.id, clock.now_ms())  # as another worker does
+        await world.until(lambda: len(target.done) == len(said))
+        down.append(True)
+        await feed.say(*CUSTOMERS)
+        await world.until(lambda: runner.down_since_ms > 0)
+        down.clear()
+        told_ms = clock.now_ms()
+        clock.leap_ms += 20_000
+
+        async def told() -> bool:
+            return int(await store.call("HGET", DELIVERY_UP, target.id)) > told_ms
+
+        await world.until_true(told)
+
+
+async def _runners(world: World) -> list[Runner]:
+    await world.until(lambda: bool(world.worker._roster.runners))
+    return list(world.worker._roster.runners.values())

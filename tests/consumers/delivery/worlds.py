@@ -16,7 +16,7 @@ from consumers.delivery.port import Call, Done, Item, Outcome, Target, Turn
 from consumers.delivery.settings import Settings
 from consumers.delivery.worker import Worker
 from consumers.state.commit import Commit, apply, take_over
-from consumers.state.deliveries import Bounds, Draft, Owner, claim, say_alive, write
+from consumers.state.deliveries import Bounds, Draft, Fenced, Owner, claim, say_alive, write
 from consumers.state.keys import DELIVERY_UP, SHOWN_CHANNEL, PartitionKeys
 from consumers.state.store import Store
 from rules.transitions import Transition, render
@@ -220,13 +220,17 @@ class World:
             self.worker.nudge()
             await asyncio.sleep(0.005)
 
-    async def rest(self, rounds: int = 20) -> None:
-        """Let it do what it has to do at this instant: some writes and looks further, nothing is called any more."""
-        flushed = 0
-        while flushed < rounds:
+    async def rest(self, rounds: int = 8) -> None:
+        """Let it do what it has to do at this instant: so many times, all that it has said by then is written. (By a
+        worker that writes hardly ever: some time.)"""
+        for _ in range(rounds):
             self.worker.nudge()
             await asyncio.sleep(0.01)
-            flushed += 1
+            if self.worker._settings.flush_ms > 1_000:
+                continue
+            for holding in list(self.worker._holdings.values()):
+                with contextlib.suppress(Fenced):
+                    await asyncio.wait_for(holding.written(), DEADLINE_S)
 
 
 @contextlib.asynccontextmanager
