@@ -126,7 +126,8 @@ class Runner:
         settings = self._tools.settings
         if len(branch.slots) >= settings.span_max:
             return 0
-        return max(1, settings.in_hand_max // max(1, len(self.branches))) - branch.works
+        most = max(settings.in_hand_max, 2 * self.target.batch_max)  # one batch is called, another one gathers
+        return max(1, most // max(1, len(self.branches))) - branch.works
 
     @property
     def _holds_back(self) -> bool:

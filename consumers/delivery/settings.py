@@ -18,7 +18,7 @@ class Settings(msgspec.Struct, frozen=True):
     done_keys_ms: int = 30 * DAY_MS  # how long a key that is done is remembered
     jobs_max: int = 1_000  # finished jobs that are remembered
     # What is kept in memory
-    in_hand_max: int = 500  # items of a target that are read and not settled, all partitions together
+    in_hand_max: int = 500  # items of a target that are read and not settled, all partitions together; or two batches
     span_max: int = 5_000  # items of a share between the first that is not settled and the last that is read
     page_entries_max: int = 50  # commits in one read of the feed; one may have thousands of transitions
     pages_bytes_max: int = 32 * 1024 * 1024  # of the feed, decoded, for all targets together; at least one page each

@@ -23,9 +23,9 @@ class AllTargets:
 
     async def start(self) -> None:
         """Raises Unavailable."""
-        for source in self._sources:
+        for source in self._sources[len(self._watching) :]:  # those that are started already go on
             await source.start()
-        self._watching = [asyncio.create_task(self._watch(source), name="targets") for source in self._sources]
+            self._watching.append(asyncio.create_task(self._watch(source), name="targets"))
         self.changed.set()
 
     async def close(self) -> None:
