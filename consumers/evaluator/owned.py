@@ -43,7 +43,7 @@ from rules.errors import Unavailable
 
 _EPOCH_STRIDE_MAX = 1_000_000
 _COMMIT_PAUSES_S = (0.05, 0.5)  # before the commit is sent again; then the partition is taken over anew
-_NEAREST_MIN, _NEAREST_MAX = 2, 64  # timers that a commit tells: those due by the next batch's clock, hopefully
+_NEAREST_MIN, _NEAREST_MAX = 2, 32  # timers that a commit tells: those due by the next batch, but in a storm not all
 
 
 class Letters(Protocol):
