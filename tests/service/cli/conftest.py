@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from service.cli import main
@@ -114,9 +116,14 @@ def running(*arguments: object, env: dict[str, str] | None = None) -> Iterator[P
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an embedded service of this module's own."""
+    """The address of an embedded service of this module's own, which is ready."""
     with running("up", "--port", 0, "--data-dir", tmp_path_factory.mktemp("data")) as process:
-        yield process.wait_for(r"is up at (http://\S+)")
+        url = process.wait_for(r"is up at (http://\S+)")
+        deadline = time.monotonic() + START_S
+        while (answer := httpx2.get(f"{url}/readyz")).status_code != 200:
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(0.05)
+        yield url
         assert process.end() == 0
 
 
