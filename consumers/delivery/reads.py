@@ -54,7 +54,8 @@ class Standing(msgspec.Struct, frozen=True):
 
     `waiting`: parked until their time; `failing`: to be tried again; `behind`: parked behind such of their customer.
     `dead`: given up, kept; `dead_dropped`: given up, and let go of since. `lost`: left the feed before they were read.
-    `oldest_ms`: of the oldest item that is waiting to be tried again or of the feed's position, 0 for none.
+    `next_ms`: when the next parked item is due. `oldest_ms`: since when the items that are next in their partitions
+    have been failing, the oldest; 0 for none.
     """
 
     target: str

@@ -40,6 +40,7 @@ class Roster:
         """Runners for those that are there, and only for them."""
         for name in [name for name in self.runners if name not in current]:
             await self._end(name)
+        self._again_s = {name: again_s for name, again_s in self._again_s.items() if name in current}
         for name, target in current.items():
             runner = self.runners.get(name)
             if runner is None:

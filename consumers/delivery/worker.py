@@ -166,15 +166,13 @@ class Worker:
             await self._roster.sync(self._targets.current)
         await self._tell_ups()
         await self._adjust()
-        for holding in list(self._holdings.values()):
-            if not holding.closing:
-                await self._join(holding)
+        await asyncio.gather(*[self._join(holding) for holding in self._holdings.values() if not holding.closing])
         removed = self._roster.sweep(self._holdings.values())
         if removed:
             await self._store.call("HDEL", DELIVERY_UP, *removed)
 
     async def _join(self, holding: Holding) -> None:
-        with contextlib.suppress(Fenced):  # it is found and dropped in the next round
+        with contextlib.suppress(Fenced, Unavailable):  # it is dropped, or joined, in the next round
             await self._roster.join(holding)
 
     async def _adjust(self) -> None:
@@ -190,8 +188,7 @@ class Worker:
                 self._leaving[number] = asyncio.create_task(self._let_go(holding), name="let go")
         for number in [number for number in self._why if number not in wanted]:
             del self._why[number]
-        for number in sorted(wanted - self._holdings.keys()):
-            await self._claim(number)
+        await asyncio.gather(*[self._claim(number) for number in sorted(wanted - self._holdings.keys())])
 
     async def _claim(self, number: int) -> None:
         claimed_s = self._clock.monotonic()
