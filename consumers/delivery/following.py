@@ -179,23 +179,34 @@ class Pages:
             self._bytes -= self._pages.pop(key).size
 
 
+SHOWN_FIELDS = ("shown", "numbered", "rebuild")
+"""Of a partition's meta."""
+
+
+def read_shown(answer: Sequence[bytes | None]) -> tuple[int, int, bool]:
+    """From SHOWN_FIELDS, what `Following.see` takes."""
+    return int(answer[0] or 0), int(answer[1] or 0), answer[2] == b"1"
+
+
 class Following:
-    """One partition. `shown`: the newest commit that may be read; `numbered`: the number of its newest transition."""
+    """One partition. `shown`: the newest commit that may be read; `numbered`: of the newest transition there is;
+    `rebuilding`: its state is being filled from the log anew, with transitions that were told before."""
 
     def __init__(self, store: Store, keys: PartitionKeys, partition: int, pages: Pages, entries_max: int) -> None:
         self.shown = 0
         self.numbered = 0
+        self.rebuilding = False
         self.reads = 0
         self._store, self._keys, self._partition = store, keys, partition
         self._pages, self._entries_max = pages, entries_max
         self._reading: dict[int, asyncio.Task[Page]] = {}
 
-    def see(self, shown: int, numbered: int) -> bool:
+    def see(self, shown: int, numbered: int, rebuilding: bool) -> bool:
         """What the partition shows by now; whether that is news."""
         if shown < self.shown:  # the store was rolled back, or is filled anew: other commits have these numbers
             self._pages.forget(self._partition)
-        news = shown != self.shown
-        self.shown, self.numbered = shown, numbered
+        news = (shown, rebuilding) != (self.shown, self.rebuilding)
+        self.shown, self.numbered, self.rebuilding = shown, numbered, rebuilding
         return news
 
     async def after(self, commit: int) -> Page:
@@ -208,6 +219,10 @@ class Following:
             task = self._reading[commit] = asyncio.create_task(self._read(commit, self.shown), name="page")
             task.add_done_callback(self._forgetting(commit))
         return await asyncio.shield(task)
+
+    async def look(self) -> None:
+        """Ask the store what is shown. Raises Unavailable."""
+        self.see(*read_shown(await self._store.call("HMGET", self._keys.meta, *SHOWN_FIELDS)))
 
     async def close(self) -> None:
         for task in list(self._reading.values()):

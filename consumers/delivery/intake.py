@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
+from consumers.delivery import following
 from consumers.delivery.branch import Branch, Slot, Work
 from consumers.delivery.endings import lost_entry, new_kept
 from consumers.delivery.following import Page, Place
@@ -14,7 +15,7 @@ from consumers.delivery.holding import Tools
 from consumers.delivery.metrics import kind_of
 from consumers.delivery.mistakes import where
 from consumers.delivery.port import Item, Target
-from consumers.delivery.records import decode_parked, encode
+from consumers.delivery.records import LogEntry, decode_parked, encode
 from consumers.state.deliveries import lane_of
 from consumers.state.keys import DeliveryKey
 from consumers.state.store import Argument
@@ -33,20 +34,47 @@ class Intake:
 
     async def fill(self, branch: Branch, target: Target, room: int) -> bool:
         """Take up to `room` items of the feed; whether there was something to look at."""
-        following = branch.holding.following
-        place = branch.read
-        if place.commit > following.shown:
-            if place.commit > following.shown + 1:  # the feed is filled anew: what it had is known by its number
-                branch.read = Place(0, place.number)
-                branch.skips.clear()
+        feed, place = branch.holding.following, branch.read
+        if feed.rebuilding:
             return False
-        page = await following.after(place.commit)
+        if place.number > feed.numbered:
+            return await self._shorter(branch)
+        if place.commit > feed.shown:
+            if place.commit > feed.shown + 1:  # the feed was filled anew: what it had is known by its number
+                self._go_to(branch, Place(0, place.number))
+            return False
+        page = await feed.after(place.commit)
         if branch.lost or branch.read != place:
             return True
+        if page.entries and page.entries[0].first_number > place.number + 1:
+            found = await following.first_numbered(self._tools.store, branch.holding.keys, place.number + 1)
+            if found.commit < place.commit and found.number == place.number:  # the same, with other commits' numbers
+                self._go_to(branch, found)
+                return True
         self._take(branch, target, page, room)
         branch.holding.dirty = True
         await self.check(branch)
         return True
+
+    async def _shorter(self, branch: Branch) -> bool:
+        """The feed has fewer transitions than the target had: it was filled anew, from a log that is shorter than what
+        it was made from. What is new in it cannot be told from what is not."""
+        feed, number = branch.holding.following, branch.read.number
+        await feed.look()
+        if feed.rebuilding or branch.read.number <= feed.numbered:
+            return False
+        self._go_to(branch, Place(feed.shown + 1, feed.numbered))
+        detail = f"the feed was filled anew with fewer transitions than {number}: goes on after them"
+        told = LogEntry(self._tools.clock.now_ms(), "lost", detail=detail, count=0, partition=branch.holding.number)
+        branch.draft.log(branch.target, encode(told))
+        _log.warning("a feed was filled anew with fewer transitions", partition=branch.holding.number)
+        return True
+
+    def _go_to(self, branch: Branch, place: Place) -> None:
+        branch.read = place
+        branch.skips.clear()
+        branch.triggered = 0
+        branch.holding.dirty = True
 
     def _take(self, branch: Branch, target: Target, page: Page, room: int) -> None:
         now_ms = self._tools.clock.now_ms()
@@ -149,8 +177,8 @@ class Intake:
         records = await self._records(branch, [n for n, _ in some])
         if branch.lost or branch.confirms != confirms:  # what was asked is not what is there any more
             return True
-        following = [int(float(answer[1])) for answer in answers[1::2] if answer]
-        branch.next_due_ms = min(following, default=None)
+        nexts = [int(float(answer[1])) for answer in answers[1::2] if answer]
+        branch.next_due_ms = min(nexts, default=None)
         branch.look = len(fresh) > len(some)
         for (n, kind), packed in zip(some, records, strict=True):
             if packed is not None:

@@ -14,7 +14,7 @@ import structlog
 from consumers.clock import SYSTEM_CLOCK, Clock
 from consumers.delivery.endings import Endings
 from consumers.delivery.enqueuing import Enqueuing
-from consumers.delivery.following import Pages
+from consumers.delivery.following import SHOWN_FIELDS, Pages, read_shown
 from consumers.delivery.gauges import report
 from consumers.delivery.holding import Holding, Tools
 from consumers.delivery.metrics import Metrics, NullMetrics
@@ -252,13 +252,13 @@ class Worker:
         some = list(holdings)
         if not some:
             return
-        answers = await self._store.call_each([("HMGET", each.keys.meta, "shown", "numbered") for each in some])
+        answers = await self._store.call_each([("HMGET", each.keys.meta, *SHOWN_FIELDS) for each in some])
         for holding, answer in zip(some, answers, strict=True):
             if isinstance(answer, Exception):
                 if isinstance(answer, Unavailable) and len(some) > 1:
                     continue
                 raise answer
-            if holding.following.see(int(answer[0] or 0), int(answer[1] or 0)):
+            if holding.following.see(*read_shown(answer)):
                 for branch in holding.branches.values():
                     branch.ring()
 
