@@ -114,9 +114,10 @@ class Teller:
         self.events(chapter.log[lag:])
 
     def _collect(self, definition: Definition, meanwhile: Log) -> None:
+        """As evaluators do, in an edition of its own: what one collects is renamed before the next begins."""
         partition, plan = self.partition, self.partition.plan
         known = plan.definitions.values()
-        waiting = compile_plan(known, plan.edition, plan.at, plan.previous, plan.changed, collecting=[definition])
+        waiting = compile_plan(known, plan.edition + 1, partition.clock, plan, collecting=[definition])
         collector = Collector(waiting, missing_features(plan, definition), partition.clock)
         for event, clock in self.read:
             assert clock is not None
