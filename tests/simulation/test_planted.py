@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from consumers.evaluator.collecting import Collecting
@@ -19,6 +20,7 @@ from consumers.relay import takeover
 from consumers.relay.port import Place, Published
 from consumers.state.commit import Commit, Committed, Timers
 from rules.errors import Unavailable
+from tests.simulation import service
 from tests.simulation.run import simulate
 from tests.simulation.server import Edit, Server
 from tests.simulation.topic import SimOutlet
@@ -130,6 +132,9 @@ def the_relay_goes_on_where_its_note_says(patch: pytest.MonkeyPatch) -> Edit | N
 
 
 def former_owners_are_not_fenced(patch: pytest.MonkeyPatch) -> Edit | None:
+    """... who take their time to publish (with which nothing is wrong), so that they often have something in hand."""
+    patch.setattr(service, "RELAY_SETTINGS", msgspec.structs.replace(service.RELAY_SETTINGS, gather_ms=2_000))
+
     async def polite(self: SimOutlet, name: str) -> None: ...
 
     patch.setattr(SimOutlet, "fence", polite)
