@@ -1,4 +1,7 @@
-"""What gets killed: a worker whose targets post to a receiver. `python delivery_child.py STORE PARTITIONS PORT TIME`."""
+"""What gets killed: a worker whose targets post to a receiver.
+
+`python delivery_child.py STORE PARTITIONS PORT TIME`.
+"""
 
 from __future__ import annotations
 

@@ -171,7 +171,9 @@ def test_a_copy_whose_place_is_lost_begins_anew(server: str, traffic: Traffic, t
     path = tmp_path / "copy.db"
     traffic.turn()
     with program(tmp_path, "copy_members.py", server, traffic.segment, str(path)) as process:
-        until(lambda: path.exists() and bool(rows(path, "SELECT name FROM sqlite_master")), process)
+        until(
+            lambda: path.exists() and bool(rows(path, "SELECT name FROM sqlite_master WHERE name = 'place'")), process
+        )
         until(lambda: len(rows(path, "SELECT * FROM place")) == 1, process)
     names: dict[str, Any] = {}
     exec(shown("copy_members.py").rpartition("\nmain(")[0], names)
