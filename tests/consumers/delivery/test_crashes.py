@@ -26,6 +26,7 @@ from tests.consumers.delivery.worlds import (
 )
 
 CUSTOMERS = [f"c{n}" for n in range(8)]
+SECOND = msgspec.structs.replace(QUICK, lease_ms=1_500, heartbeat_ms=50)
 SHORT = msgspec.structs.replace(QUICK, lease_ms=200, heartbeat_ms=50)
 
 
@@ -77,9 +78,9 @@ async def test_a_crash_at_any_moment_loses_nothing_and_keeps_keys(store: Store, 
 async def test_two_workers_share_and_the_one_left_takes_all_over(store: Store, feed: FeedWriter) -> None:
     one, two = FakeTarget(), FakeTarget()
     said: list[str] = []
-    async with working(store, FakeTargets(one), settings=SHORT, partitions=8) as first:
+    async with working(store, FakeTargets(one), settings=SECOND, partitions=8) as first:
         await first.until(lambda: first.worker.partitions == list(range(8)))
-        async with working(store, FakeTargets(two), settings=SHORT, partitions=8) as second:
+        async with working(store, FakeTargets(two), settings=SECOND, partitions=8) as second:
             await second.until(lambda: len(second.worker.partitions) == 4 and len(first.worker.partitions) == 4)
             assert sorted(first.worker.partitions + second.worker.partitions) == list(range(8))
             said += await feed.say(*CUSTOMERS)
@@ -156,8 +157,9 @@ async def test_a_zombie_gives_up_what_another_has_taken(store: Store, feed: Feed
     async with working(store, FakeTargets(target), settings=SHORT) as world:
         await world.until(lambda: len(world.worker.partitions) == PARTITIONS)
         for keys in feed.keys:
-            await store.call("HSET", keys.deliveries, "until", 0)
-            await claim(store, keys, "thief", 600, 3)
+            await store.call("HINCRBY", keys.deliveries, "epoch", 3)  # from here on its writes are refused
+            seconds, _ = await store.call("TIME")
+            await store.call("HSET", keys.deliveries, "owner", "thief", "until", (int(seconds) + 1) * 1000)
         said = await feed.say(*CUSTOMERS)
         await world.until(lambda: world.worker.partitions == [] or set(target.done) == set(said))
         await world.until(lambda: set(target.done) == set(said))  # once the thief's lease is over
