@@ -11,9 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from consumers.delivery.port import Item
+from consumers.relay.waiting import heed_cancellation
 from consumers.state.commit import OutboxEntry
 from consumers.state.keys import PartitionKeys
 from consumers.state.store import Store
+from rules.errors import Unavailable
 from rules.triggers import read_trigger
 
 
@@ -218,7 +220,11 @@ class Following:
         if task is None:
             task = self._reading[commit] = asyncio.create_task(self._read(commit, self.shown), name="page")
             task.add_done_callback(self._forgetting(commit))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            heed_cancellation()
+            raise Unavailable("the partition was let go") from None  # the read was ended, not who waits for it
 
     async def look(self) -> None:
         """Ask the store what is shown. Raises Unavailable."""

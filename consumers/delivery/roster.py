@@ -56,8 +56,10 @@ class Roster:
         """One that ended with an error, which it never should, begins anew after a while: from what is written, and
         alone. Whether the time of one has come."""
         for name, task in list(self._tasks.items()):
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                _log.error("deliveries to a target ended with an error", target=name, error=where(error))
+            if task.done():
+                error = None if task.cancelled() else task.exception()
+                told = "cancelled" if error is None else where(error)
+                _log.error("deliveries to a target ended with an error", target=name, error=told)
                 await self._end(name)
                 self._again_s[name] = self._tools.clock.monotonic() + _AGAIN_S
         now_s = self._tools.clock.monotonic()

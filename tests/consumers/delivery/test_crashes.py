@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
 
 from consumers import failpoints
+from consumers.delivery.following import Following, Pages
 from consumers.delivery.port import Call, Done, Failed, Outcome
 from consumers.delivery.reads import Reads
 from consumers.state.deliveries import Bounds, Draft, Fenced, Owner, claim, write
-from consumers.state.store import Store
+from consumers.state.store import Argument, Store
+from consumers.state.store_url import read_url
+from rules.errors import Unavailable
 from tests.consumers.delivery.test_deliveries import by_customer
 from tests.consumers.delivery.worlds import (
     PARTITIONS,
@@ -191,3 +195,19 @@ async def test_a_crash_at_each_named_place_repeats_with_the_same_key(
         await world.rest()
     assert by_customer(firsts(target.called)) == by_customer(said)
     assert len({(call.item.id, call.key) for call in target.calls}) == len(said)
+
+
+async def test_who_waits_for_a_page_of_a_partition_that_is_let_go_goes_on(store: Store, feed: FeedWriter) -> None:
+    asked = asyncio.Event()
+
+    class Slow(Store):
+        async def call(self, *command: Argument) -> Any:
+            asked.set()
+            await asyncio.sleep(3_600)
+
+    following = Following(Slow(read_url("redis://127.0.0.1:1")), feed.keys[0], 0, Pages(1_000), 10)
+    waiting = asyncio.create_task(following.after(0))
+    await asyncio.wait_for(asked.wait(), 20)
+    await following.close()
+    with pytest.raises(Unavailable, match="let go"):
+        await waiting
