@@ -82,8 +82,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Entries in order; what follows them is in commit `next_commit` or later."""
+    """The entries from `commit` on, in order; what follows them is in commit `next_commit` or later."""
 
+    commit: int
     entries: list[Entry]
     next_commit: int
     size: int  # bytes, about
@@ -226,6 +227,12 @@ class Following:
             heed_cancellation()
             raise Unavailable("the partition was let go") from None  # the read was ended, not who waits for it
 
+    async def news(self, shown_before: int) -> Page | None:
+        """The page of what is shown since; None where it is not simply more of the same. Raises Unavailable."""
+        if self.rebuilding or not 0 < shown_before < self.shown:
+            return None
+        return await self.after(shown_before + 1)
+
     async def look(self) -> None:
         """Ask the store what is shown. Raises Unavailable."""
         self.see(*read_shown(await self._store.call("HMGET", self._keys.meta, *SHOWN_FIELDS)))
@@ -249,7 +256,7 @@ class Following:
         found = await self._store.call("XRANGE", self._keys.out, f"{commit}-0", f"{shown}-0", "COUNT", limit)
         entries = [decode_entry(int(key[: key.index(b"-")]), fields, self._partition) for key, fields in found]
         following = entries[-1].commit + 1 if len(entries) == limit else shown + 1
-        page = Page(entries, following, 200 + 2 * sum(len(fields[1]) for _, fields in found))
+        page = Page(commit, entries, following, 200 + 2 * sum(len(fields[1]) for _, fields in found))
         if following > commit:
             self._pages.put(self._partition, commit, page)
         return page

@@ -56,6 +56,33 @@ class Intake:
         await self.check(branch)
         return True
 
+    def pass_over(self, branch: Branch, target: Target, page: Page) -> bool:
+        """Move on behind a page that holds nothing of the target's; whether that was so. Most targets want little of
+        what comes, and need not be woken for the rest. What is out of the ordinary is left to `fill`."""
+        place, triggered = branch.read, branch.triggered
+        if branch.lost or branch.skips or place.triggers or not target.active:
+            return False
+        if place.number > branch.holding.following.numbered:
+            return False
+        number = place.number
+        for entry in page.entries:
+            if entry.commit < place.commit or entry.first_number != number + 1:
+                return False
+            if entry.first_trigger:
+                if triggered and entry.first_trigger - 1 > triggered:
+                    return False
+                triggered = max(triggered, entry.first_trigger - 1 + len(entry.triggers))
+            number += len(entry.transitions)
+            try:
+                if any(
+                    target.turn(item) is not None for items in (entry.transitions, entry.triggers) for item in items
+                ):
+                    return False
+            except Exception:  # `fill` says so, of the very item
+                return False
+        branch.read, branch.triggered = Place(page.next_commit, number), triggered  # written with the next that matters
+        return True
+
     async def _shorter(self, branch: Branch) -> bool:
         """The feed has fewer transitions than the target had: it was filled anew, from a log that is shorter than what
         it was made from. What is new in it cannot be told from what is not."""

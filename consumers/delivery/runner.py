@@ -11,7 +11,7 @@ import structlog
 
 from consumers.delivery.branch import Branch, Work
 from consumers.delivery.endings import Endings
-from consumers.delivery.following import Position
+from consumers.delivery.following import Page, Position
 from consumers.delivery.holding import Holding, Tools
 from consumers.delivery.intake import Intake
 from consumers.delivery.metrics import Ending, kind_of
@@ -78,6 +78,17 @@ class Runner:
 
     def ring(self) -> None:
         self._bell.set()
+
+    def hear(self, number: int, page: Page) -> None:
+        """What is new in a partition: the page that begins where those who had read all of it stood."""
+        branch = self.branches.get(number)
+        if branch is None:
+            return
+        at_the_end = branch.read.commit == page.commit
+        if not (at_the_end and self._intake.pass_over(branch, self.target, page)):
+            self.ring()
+        elif page.next_commit <= branch.holding.following.shown:
+            self.ring()  # there is more than this page
 
     def open_calls(self, number: int) -> list[asyncio.Task[None]]:
         """Of one partition."""

@@ -14,7 +14,7 @@ import structlog
 from consumers.clock import SYSTEM_CLOCK, Clock
 from consumers.delivery.endings import Endings
 from consumers.delivery.enqueuing import Enqueuing
-from consumers.delivery.following import SHOWN_FIELDS, Pages, read_shown
+from consumers.delivery.following import SHOWN_FIELDS, Page, Pages, read_shown
 from consumers.delivery.gauges import report
 from consumers.delivery.holding import Holding, Tools
 from consumers.delivery.metrics import Metrics, NullMetrics
@@ -253,14 +253,30 @@ class Worker:
         if not some:
             return
         answers = await self._store.call_each([("HMGET", each.keys.meta, *SHOWN_FIELDS) for each in some])
+        news: list[tuple[Holding, int]] = []
+        failed: Exception | None = None
         for holding, answer in zip(some, answers, strict=True):
             if isinstance(answer, Exception):
-                if isinstance(answer, Unavailable) and len(some) > 1:
-                    continue
-                raise answer
+                failed = failed if isinstance(answer, Unavailable) and len(some) > 1 else answer
+                continue
+            before = holding.following.shown
             if holding.following.see(*read_shown(answer)):
-                for branch in holding.branches.values():
-                    branch.ring()
+                news.append((holding, before))
+        await asyncio.gather(*[self._spread(*each) for each in news])
+        if failed is not None:
+            raise failed
+
+    async def _spread(self, holding: Holding, shown_before: int) -> None:
+        """Wake the targets that want something of what is new in a partition."""
+        page: Page | None = None
+        with contextlib.suppress(Unavailable):
+            page = await holding.following.news(shown_before)
+        for name, branch in list(holding.branches.items()):
+            runner = self._roster.runners.get(name)
+            if page is None or runner is None:
+                branch.ring()
+            else:
+                runner.hear(holding.number, page)
 
     # -- targets that are up again ------------------------------------------------------------------------------------
 

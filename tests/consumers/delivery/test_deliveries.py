@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
+from consumers.delivery.branch import Branch
 from consumers.delivery.port import Call, Done, Dropped, Failed, Later, Outcome, Refused
 from consumers.delivery.reads import Reads
 from consumers.state.store import Store
 from tests.consumers.delivery.worlds import (
     BEGIN_MS,
+    DEADLINE_S,
     PARTITIONS,
+    QUICK,
     FakeTarget,
     FakeTargets,
     FeedWriter,
@@ -20,6 +28,24 @@ from tests.consumers.delivery.worlds import (
 )
 
 CUSTOMERS = ["ana", "bob", "eve", "zoe"]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """As a world's, but nobody is nudged."""
+    end = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < end, "it does not come to that"
+        await asyncio.sleep(0.005)
+
+
+def counted(
+    rounds: Counter[str], name: str, make: Callable[[Branch], Awaitable[bool]]
+) -> Callable[[Branch], Awaitable[bool]]:
+    async def round_of(branch: Branch) -> bool:
+        rounds[name] += 1
+        return await make(branch)
+
+    return round_of
 
 
 def by_customer(ids: list[str]) -> dict[str, list[str]]:
@@ -228,3 +254,29 @@ async def test_events_of_members_come_after_the_transitions_of_their_commit(stor
         1,
         b'{"event":{"id":"e1"},"sequence":1}',
     )
+
+
+async def test_a_target_is_not_woken_for_what_others_want(store: Store, feed: FeedWriter) -> None:
+    shops = [f"shop-{number}" for number in range(30)]
+    idle = {shop: FakeTarget(f"sub/{shop}", wants=lambda item, shop=shop: item.segment == shop) for shop in shops}  # type: ignore[misc]
+    busy = FakeTarget("sub/busy", wants=lambda item: item.segment == "vip")
+    # Naps are long, and nobody nudges: who makes a round was woken.
+    settings = msgspec.structs.replace(QUICK, nap_ms=60_000)
+    async with working(store, FakeTargets(busy, *idle.values()), settings=settings) as world:
+        await world.until(lambda: len(world.worker.partitions) == PARTITIONS and not world.worker.troubles)
+        said = await feed.say(*CUSTOMERS)
+        await until(lambda: set(busy.done) == set(said))
+        await world.rest()
+        await asyncio.sleep(0.1)  # for the rounds of the last nudge
+        rounds = Counter[str]()
+        for name, runner in world.worker._roster.runners.items():
+            runner._round = counted(rounds, name, runner._round)  # type: ignore[method-assign,assignment]
+        for count in range(2, 22):
+            await feed.say(*CUSTOMERS)
+            await until(lambda count=count: len(busy.done) == count * len(CUSTOMERS))  # type: ignore[misc]
+        assert set(rounds) == {"sub/busy"}
+        for shop, target in idle.items():  # and who is wanted at last gets it, and nothing of before
+            mine = await feed.say("ana", segment=shop)
+            await until(lambda target=target, mine=mine: target.called == mine)  # type: ignore[misc]
+    standings = await Reads(store, PARTITIONS).standings([target.id for target in idle.values()])
+    assert [(each.lag, each.done) for each in standings] == [(0, 1)] * len(idle)
