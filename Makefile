@@ -21,10 +21,9 @@ run: install ## the whole service here, with sample segments and live sample tra
 demo: install ## play the packaged sample shop through the whole service, print the result, end
 	@$(BIN)/segmentd demo
 
-# Half of the tests wait for servers: two at a time. Those of a file stay together, for they share what is dear to start;
-# what takes long comes first (tests/conftest.py), so that both end at about the same time.
+# Half of the tests wait for servers: two at a time. Those of a file stay together, for they share what is dear to start.
 test: install ## all tests but the long ones
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-long: install ## the tests that take minutes: thousands of random documents, kill -9, storms
 	$(BIN)/python -m pytest -q -m long

@@ -27,19 +27,6 @@ settings.register_profile("quick", settings.get_profile("default"), max_examples
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-_LONG = ("tests/simulation/", "tests/integration/", "tests/consumers/", "tests/service/cli/")  # the longest first
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long begin first: with two at a time nobody waits long for the other's last."""
-    places = {name: place for place, name in enumerate(_LONG)}
-
-    def place(item: pytest.Item) -> int:
-        return next((at for name, at in places.items() if item.nodeid.startswith(name)), len(_LONG))
-
-    items.sort(key=place)
-
-
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap servers: KAFKA_BOOTSTRAP_SERVERS, else a broker of these tests' own. Topics need names of their own."""
