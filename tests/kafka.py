@@ -90,6 +90,7 @@ class Broker:
         """It keeps its connections, and answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # until then its threads may answer yet
 
     def resume(self) -> None:
         assert self._process is not None
